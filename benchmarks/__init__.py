@@ -1,0 +1,1 @@
+"""Problems with tests: what is asked and what counts as solved. Runs nothing, samples nothing."""

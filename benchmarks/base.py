@@ -1,0 +1,89 @@
+"""The words every benchmark speaks: TestCase, Problem, Benchmark.
+
+Plain values only. This module does not load data, render prompts or run programs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+TestKind = Literal["stdin", "functional", "assertion"]
+Difficulty = Literal["easy", "medium", "hard"]
+
+
+class BenchmarkError(ValueError):
+    """Bad benchmark data or an unknown benchmark name; the message says the fix."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class TestCase:
+    """One test of a problem.
+
+    `stdin`: `input` is the text on standard input, `expected` the text on standard output.
+    `functional`: `input` is a JSON array of positional arguments, `expected` one JSON value.
+    `assertion`: `input` is the trusted check's source, `expected` is empty.
+    """
+
+    __test__ = False  # keeps pytest from collecting the class
+
+    kind: TestKind
+    input: str
+    expected: str
+    public: bool = False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A statement with its tests; `family` names problems that share a cause of success."""
+
+    id: str
+    statement: str
+    tests: tuple[TestCase, ...]
+    title: str = ""
+    starter_code: str = ""
+    entry_point: str | None = None  # the method or function that functional tests call
+    difficulty: Difficulty | None = None
+    contest_date: str | None = None  # ISO date
+    contest_id: str | None = None
+    platform: str | None = None
+    family: str | None = None
+    references: tuple[str, ...] = ()  # programs that pass
+    wrong: tuple[str, ...] = ()  # planted programs that fail
+
+    @property
+    def public_tests(self) -> tuple[TestCase, ...]:
+        return tuple(test for test in self.tests if test.public)
+
+    def digest(self) -> str:
+        """16 hex digits over all that a score depends on."""
+        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@runtime_checkable
+class Benchmark(Protocol):
+    """What the registry returns. `problems` scores; `prompts` feeds SSD sampling."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def window(self) -> str:
+        """Names the exact slice of problems, for example `eval` or `paper-v6`."""
+        ...
+
+    def problems(self) -> tuple[Problem, ...]:
+        """The evaluation problems, in a fixed order."""
+        ...
+
+    def prompts(self) -> tuple[Problem, ...]:
+        """The SSD prompt pool, disjoint from `problems`; BenchmarkError where there is none."""
+        ...

@@ -1,0 +1,1 @@
+"""Runs untrusted programs against tests. Imports the standard library only."""

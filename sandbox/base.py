@@ -1,0 +1,101 @@
+"""The words the sandbox speaks: Limits, Test, Job, Outcome, Executor.
+
+Plain values only: nothing here starts a process, and nothing here knows benchmarks or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Status = Literal[
+    "passed",
+    "wrong_answer",
+    "runtime_error",
+    "time_limit",
+    "memory_limit",
+    "output_limit",
+    "compile_error",
+    "no_code",
+    "infra_error",  # ours, never the program's
+]
+Kind = Literal["stdin", "functional"]
+Tier = Literal["A", "B", "C"]
+
+
+class SandboxError(RuntimeError):
+    """The sandbox cannot be set up or lost all its workers; the message says the fix."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Per test. Sizes in MiB, times in seconds (design.md, "Defaults that decide verdicts")."""
+
+    cpu_s: float = 6.0
+    memory_mb: int = 1024
+    stack_mb: int = 256
+    output_mb: int = 64
+    box_mb: int = 64
+
+    @property
+    def wall_s(self) -> float:
+        return 3 * self.cpu_s + 1
+
+
+@dataclass(frozen=True)
+class Test:
+    """`stdin`: text in, text out. `functional`: JSON array of arguments in, JSON value out."""
+
+    __test__ = False
+
+    kind: Kind
+    input: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One program against one problem's tests. `key` comes back in the Outcome untouched."""
+
+    key: str
+    source: str
+    tests: tuple[Test, ...]
+    entry_point: str | None = None  # needed by functional tests
+    limits: Limits = field(default_factory=Limits)
+    all_tests: bool = False  # False: the first failing test ends the program
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened. `detail` is one line for a person (exception, first differing line...)."""
+
+    key: str
+    status: Status
+    detail: str = ""
+    cpu_s: float = 0.0  # summed over the tests that ran
+    wall_s: float = 0.0
+    memory_mb: float = 0.0  # the largest over tests, above the zygote's baseline
+    tests_passed: int = 0
+    tests: int = 0
+    failed_test: int | None = None  # index of the first test that failed
+    flaky: bool = False  # a time limit that a retry alone turned into something else
+
+
+class Executor(Protocol):
+    """Anything that grades jobs. Our own is `sandbox.pool.Pool`."""
+
+    @property
+    def tier(self) -> Tier: ...
+
+    def describe(self) -> dict[str, object]:
+        """The verdict profile: tier, limits, interpreter version, importable modules."""
+        ...
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+        """Yields outcomes as they finish, in any order; pulls jobs lazily (back-pressure)."""
+        ...
+
+    def close(self) -> None: ...

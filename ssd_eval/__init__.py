@@ -1,0 +1,1 @@
+"""ssd-eval: run, score and explain Simple Self-Distillation of code models."""

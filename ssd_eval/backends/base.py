@@ -1,0 +1,64 @@
+"""What a sampling engine is: requests in, generations out, in any order.
+
+A backend knows token ids, decoding configs and random streams. It knows no problems, prompts'
+wording, run folders or verdicts: those belong to `sample` and `store`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from ssd_eval.decoding import DecodingConfig
+from ssd_eval.records import FinishReason, SampleKey
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sample to draw. Equal `prompt_ids` may share a prefill.
+
+    `stream` seeds the sample's own random numbers; it is derived from (seed, key) alone, so a
+    result never depends on batch size or order.
+    """
+
+    key: SampleKey
+    prompt_ids: tuple[int, ...]
+    decoding: DecodingConfig
+    max_tokens: int
+    stream: int  # 128-bit
+
+
+@dataclass(frozen=True)
+class Generation:
+    """`token_ids` without the end token."""
+
+    key: SampleKey
+    token_ids: tuple[int, ...]
+    finish: FinishReason
+    effective_temperature: float
+
+
+class Backend(Protocol):
+    """One checkpoint, loaded. Built by `ssd_eval.backends.load(name, checkpoint, ...)`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of the checkpoint's content (weights, config, tokenizer, template)."""
+        ...
+
+    def encode(self, messages: list[dict[str, str]]) -> tuple[int, ...]:
+        """Chat messages to prompt token ids, generation prompt included."""
+        ...
+
+    def decode(self, token_ids: tuple[int, ...]) -> str: ...
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Generation]:
+        """Yields each generation as it finishes. Pulls requests lazily.
+
+        Raises BackendError (what to lower, where it can be told), UsageError for a prompt longer
+        than the context.
+        """
+        ...
+
+    def close(self) -> None: ...
