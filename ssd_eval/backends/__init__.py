@@ -1,1 +1,69 @@
-"""Sampling engines behind one protocol (`base`), found by name."""
+"""Sampling engines behind one protocol (`base`), found by name.
+
+Built-ins first, then entry points in the group `ssd_eval.backends`. An entry point names a
+function `load(checkpoint, *, device, dtype, batch_size) -> Backend`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
+
+from ssd_eval.backends.base import Backend
+from ssd_eval.errors import SsdEvalError, UsageError
+
+GROUP = "ssd_eval.backends"
+BUILT_IN = {"hf": "ssd_eval.backends.hf", "fake": "ssd_eval.backends.fake"}
+
+
+def known() -> tuple[str, ...]:
+    """Names that `load` accepts, built-ins first."""
+    return (*BUILT_IN, *sorted({each.name for each in _plugins()} - BUILT_IN.keys()))
+
+
+def load(
+    name: str,
+    checkpoint: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int | None = None,
+) -> Backend:
+    """The backend `name` with `checkpoint` loaded.
+
+    `device`: auto, cpu, cuda, cuda:1, mps. `dtype`: auto, float32, bfloat16, float16. `batch_size`
+    is the number of rows decoded at once; None takes the backend's default. Raises UsageError for
+    an unknown or failing backend, CheckpointError for a checkpoint that does not load.
+    """
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"batch size {batch_size} is not positive; use 1 or more")
+    build = _loader(name)
+    return build(checkpoint, device=device, dtype=dtype, batch_size=batch_size)
+
+
+def _plugins() -> list[EntryPoint]:
+    return list(entry_points(group=GROUP))
+
+
+def _loader(name: str) -> Callable[..., Backend]:
+    if name in BUILT_IN:
+        return cast("Callable[..., Backend]", import_module(BUILT_IN[name]).load)
+    for plugin in _plugins():
+        if plugin.name == name:
+            return _load_plugin(plugin)
+    raise UsageError(f"unknown backend {name!r}; known: {', '.join(known())}")
+
+
+def _load_plugin(plugin: EntryPoint) -> Callable[..., Backend]:
+    try:
+        return cast("Callable[..., Backend]", plugin.load())
+    except SsdEvalError:
+        raise
+    except Exception as error:  # whatever a stranger's module raises at import
+        source = plugin.dist.name if plugin.dist is not None else "an unknown distribution"
+        raise UsageError(
+            f"backend {plugin.name!r} of {source} does not load: {type(error).__name__}: {error}; "
+            "fix or uninstall that distribution"
+        ) from error
