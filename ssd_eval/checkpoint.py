@@ -1,0 +1,235 @@
+"""Checkpoint: where a model's folder is, what its content is, and how it is loaded.
+
+Every way in raises CheckpointError with the fix. Trains nothing and generates nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssd_eval.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_ORGANISM = Path(__file__).parent / "organism"
+SHIPPED = {"organism": _ORGANISM / "weights", "organism-control": _ORGANISM / "control"}
+UNFINISHED = "training.json"  # ssd_eval.train leaves it in a folder until the last step is saved
+
+# What decides a model's behaviour. Read-me files, ssd.json and training states do not.
+CONTENT = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "pytorch_model*.bin",
+    "pytorch_model.bin.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer*",
+    "vocab*",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "*.model",
+    "*.tiktoken",
+    "chat_template*",
+)
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+# Written by some versions of transformers; they hold the folder's name, not its content.
+_NAME_KEYS = ("_name_or_path", "name_or_path")
+_hashes: dict[tuple[str, int, int], str] = {}
+
+
+def resolve(name: str | Path) -> Path | str:
+    """A shipped name or a folder becomes its path; a hub id comes back as it is."""
+    text = str(name)
+    if text in SHIPPED:
+        if not (SHIPPED[text] / "config.json").is_file():
+            raise CheckpointError(
+                f"the shipped checkpoint {text!r} is not at {SHIPPED[text]}; reinstall ssd-eval"
+            )
+        return SHIPPED[text]
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return _checked_folder(path)
+    if path.exists():
+        raise CheckpointError(f"{text} is a file; give the folder that holds config.json")
+    if isinstance(name, Path) or not _HUB_ID.fullmatch(text) or text.count("/") == 0:
+        raise CheckpointError(
+            f"no checkpoint {text!r}: give a folder, a hub id like org/model, or one of "
+            f"{', '.join(SHIPPED)}"
+        )
+    return text
+
+
+def _checked_folder(path: Path) -> Path:
+    if (path / UNFINISHED).exists() and not (path / "ssd.json").exists():
+        raise CheckpointError(
+            f"the training in {path} is unfinished; repeat its train command to finish it"
+        )
+    if not (path / "config.json").is_file():
+        raise CheckpointError(f"{path} holds no config.json; give a Hugging Face checkpoint folder")
+    return path
+
+
+def folder(name: str | Path) -> Path:
+    """The checkpoint's local folder; a hub id is taken from the cache or downloaded."""
+    found = resolve(name)
+    if isinstance(found, Path):
+        return found
+    import huggingface_hub
+
+    try:
+        snapshot = huggingface_hub.snapshot_download(found, allow_patterns=list(CONTENT))
+    except Exception as error:
+        # The hub client raises from several libraries (HTTP, OS, its own); all mean the same here.
+        raise CheckpointError(
+            f"{found!r} is no local folder and the hub did not give it "
+            f"({type(error).__name__}: {_first_line(error)}); check the name and the network, "
+            "or give a local folder"
+        ) from error
+    return _checked_folder(Path(snapshot))
+
+
+def fingerprint(name: str | Path) -> str:
+    """16 hex digits of the content: weights, config, tokenizer, chat template.
+
+    Independent of the folder's name, of file order and of files that don't change behaviour.
+    """
+    path = folder(name)
+    files = sorted(f for f in path.iterdir() if f.is_file() and _is_content(f.name))
+    if not any(f.suffix in (".safetensors", ".bin") for f in files):
+        raise CheckpointError(
+            f"{path} holds no weights (*.safetensors); give a complete checkpoint"
+        )
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name}\0{_file_hash(file)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _is_content(name: str) -> bool:
+    return any(fnmatch(name, pattern) for pattern in CONTENT)
+
+
+def _file_hash(file: Path) -> str:
+    """Cached in this process by path, modification time and size: weights may take minutes."""
+    status = file.stat()
+    key = (str(file.resolve()), status.st_mtime_ns, status.st_size)
+    if key not in _hashes:
+        _hashes[key] = _hash_content(file)
+    return _hashes[key]
+
+
+def _hash_content(file: Path) -> str:
+    if file.name in ("config.json", "tokenizer_config.json"):
+        values = read_json(file)
+        kept = {key: value for key, value in values.items() if key not in _NAME_KEYS}
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{file} is not JSON ({error}); restore the checkpoint") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{file} holds no JSON object; restore the checkpoint")
+    return values
+
+
+def pick_device(device: str = "auto") -> torch.device:
+    import torch
+
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(device)
+    except RuntimeError as error:
+        raise CheckpointError(f"unknown device {device!r}; use auto, cpu or cuda") from error
+
+
+def load_model(name: str | Path, dtype: str = "auto", device: str = "auto") -> PreTrainedModel:
+    """The model in eval mode. dtype auto: float32 on a CPU, otherwise as stored on disk."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    path, place = folder(name), pick_device(device)
+    wanted = "float32" if dtype == "auto" and place.type == "cpu" else dtype
+    if wanted != "auto" and not isinstance(getattr(torch, wanted, None), torch.dtype):
+        raise CheckpointError(f"unknown dtype {dtype!r}; use auto, float32, bfloat16 or float16")
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            path, dtype=wanted, local_files_only=True, output_loading_info=True
+        )
+    except Exception as error:
+        # transformers, safetensors and torch each raise their own for a broken folder.
+        raise CheckpointError(
+            f"{path} cannot be loaded ({type(error).__name__}: {_first_line(error)}); "
+            "restore the checkpoint or give another"
+        ) from error
+    model: PreTrainedModel = loaded[0]
+    report: dict[str, Any] = loaded[1]
+    if report["missing_keys"] or report["mismatched_keys"]:
+        # transformers would fill them with random numbers and only warn.
+        raise CheckpointError(f"{path} lacks weights that config.json asks for; restore it")
+    model.to(place)  # type: ignore[arg-type]
+    model.train(False)
+    return model
+
+
+def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer, known to have a chat template and an end token."""
+    from transformers import AutoTokenizer
+
+    path = folder(name)
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            path, local_files_only=True
+        )
+    except Exception as error:
+        raise CheckpointError(
+            f"the tokenizer in {path} cannot be loaded ({type(error).__name__}: "
+            f"{_first_line(error)}); restore its files or give another checkpoint"
+        ) from error
+    chat_template(tokenizer)
+    end_token(tokenizer)
+    return tokenizer
+
+
+def chat_template(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The default chat template's source."""
+    try:
+        return tokenizer.get_chat_template()
+    except ValueError as error:
+        raise CheckpointError(
+            f"{tokenizer.name_or_path} has no chat template; use an instruct checkpoint or add "
+            "chat_template.jinja to its folder"
+        ) from error
+
+
+def chat_template_hash(tokenizer: PreTrainedTokenizerBase) -> str:
+    """16 hex digits."""
+    return hashlib.sha256(chat_template(tokenizer).encode()).hexdigest()[:16]
+
+
+def end_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The id of the token that ends an assistant's turn."""
+    if tokenizer.eos_token_id is None:
+        raise CheckpointError(
+            f"{tokenizer.name_or_path} has no end token; set eos_token in tokenizer_config.json"
+        )
+    return int(tokenizer.eos_token_id)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or "no details").splitlines()[0][:200]
