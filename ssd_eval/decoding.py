@@ -92,6 +92,40 @@ def draws(stream: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=stream))
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Rows of one kind and their settings. `index`: which rows of the whole; None for all."""
+
+    kind: Kind
+    index: Tensor | None
+    temperature: Tensor  # float64 [rows, 1]
+    top_k: Tensor  # int64 [rows, 1]
+    top_p: Tensor  # float64 [rows, 1]
+    widest: int  # the largest top_k among the rows
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """A batch's configs, sorted by kind and laid out as tensors; see `arrange`."""
+
+    rows: int
+    groups: tuple[_Group, ...]
+
+
+def arrange(
+    config: DecodingConfig | Sequence[DecodingConfig], *, rows: int, vocabulary: int, device: Any
+) -> Arrangement:
+    """What `sample_token` makes of its configs at every call; a decode loop keeps it instead."""
+    configs = [config] * rows if isinstance(config, DecodingConfig) else list(config)
+    if len(configs) != rows:
+        raise ValueError(f"{len(configs)} decoding configs for {rows} rows of logits")
+    members: dict[Kind, list[int]] = {}
+    for row, each in enumerate(configs):
+        members.setdefault(_kind(each, vocabulary), []).append(row)
+    groups = (_group(kind, chosen, configs, device) for kind, chosen in members.items())
+    return Arrangement(rows, tuple(groups))
+
+
 def truncate(logits: Tensor, config: DecodingConfig | Sequence[DecodingConfig]) -> Tensor:
     """Log-probabilities after truncation, float64, -inf outside the support.
 
@@ -101,10 +135,13 @@ def truncate(logits: Tensor, config: DecodingConfig | Sequence[DecodingConfig]) 
     import torch
 
     table = logits.unsqueeze(0) if logits.ndim == 1 else logits
-    out = torch.full(table.shape, -math.inf, dtype=torch.float64, device=table.device)
-    for group in _groups(table, config):
-        part = _truncate_group(group)
-        out[group.index] = part
+    groups = _arranged(table, config).groups
+    if len(groups) == 1:
+        out = _truncate_group(groups[0], table)
+    else:
+        out = torch.empty(table.shape, dtype=torch.float64, device=table.device)
+        for group in groups:
+            out[group.index] = _truncate_group(group, table[group.index])
     return out[0] if logits.ndim == 1 else out
 
 
@@ -114,7 +151,9 @@ def support(logits: Tensor, config: DecodingConfig | Sequence[DecodingConfig]) -
 
 
 def sample_token(
-    logits: Tensor, config: DecodingConfig | Sequence[DecodingConfig], uniforms: Tensor
+    logits: Tensor,
+    config: DecodingConfig | Sequence[DecodingConfig] | Arrangement,
+    uniforms: Tensor,
 ) -> Tensor:
     """Token ids, int64 [rows], by inverse CDF from one uniform in [0, 1) a row.
 
@@ -124,26 +163,14 @@ def sample_token(
     """
     import torch
 
-    groups = _groups(logits, config)
+    groups = _arranged(logits, config).groups
     if len(groups) == 1:
-        return _sample_group(groups[0], uniforms)
+        return _sample_group(groups[0], logits, uniforms)
     out = torch.empty(logits.shape[0], dtype=torch.int64, device=logits.device)
     for group in groups:
-        out[group.index] = _sample_group(group, uniforms[group.index])
+        index = group.index
+        out[index] = _sample_group(group, logits[index], uniforms[index])
     return out
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Rows of one kind. `index` says which rows of the whole they are."""
-
-    kind: Kind
-    index: Tensor
-    logits: Tensor  # float32 or float64 [rows, vocabulary]
-    temperature: Tensor  # float64 [rows, 1]
-    top_k: Tensor  # int64 [rows, 1]
-    top_p: Tensor  # float64 [rows, 1]
-    widest: int  # the largest top_k among the rows
 
 
 @dataclass(frozen=True)
@@ -165,37 +192,27 @@ def _kind(config: DecodingConfig, vocabulary: int) -> Kind:
     return "plain" if config.top_p == 1 else "nucleus"
 
 
-def _groups(
-    logits: Tensor, config: DecodingConfig | Sequence[DecodingConfig]
-) -> tuple[_Group, ...]:
+def _arranged(
+    logits: Tensor, config: DecodingConfig | Sequence[DecodingConfig] | Arrangement
+) -> Arrangement:
+    if isinstance(config, Arrangement):
+        return config
     rows, vocabulary = logits.shape
-    configs = [config] * rows if isinstance(config, DecodingConfig) else list(config)
-    if len(configs) != rows:
-        raise ValueError(f"{len(configs)} decoding configs for {rows} rows of logits")
-    members: dict[Kind, list[int]] = {}
-    for row, each in enumerate(configs):
-        members.setdefault(_kind(each, vocabulary), []).append(row)
-    return tuple(_group(kind, chosen, configs, logits) for kind, chosen in members.items())
+    return arrange(config, rows=rows, vocabulary=vocabulary, device=logits.device)
 
 
-def _group(
-    kind: Kind, chosen: list[int], configs: Sequence[DecodingConfig], logits: Tensor
-) -> _Group:
+def _group(kind: Kind, chosen: list[int], configs: Sequence[DecodingConfig], device: Any) -> _Group:
     import torch
 
-    device = logits.device
-    index = torch.tensor(chosen, device=device)
-    part = logits if len(chosen) == len(configs) else logits[index]
     picked = [configs[row] for row in chosen]
     numbers = torch.tensor(
         [(effective_temperature(each), each.top_p, each.top_k) for each in picked],
         dtype=torch.float64,
-        device=device,
-    )
+    ).to(device)
+    everything = len(chosen) == len(configs)
     return _Group(
         kind=kind,
-        index=index,
-        logits=part if part.dtype == torch.float64 else part.float(),
+        index=None if everything else torch.tensor(chosen, device=device),
         temperature=numbers[:, 0:1],
         top_k=numbers[:, 2:3].to(torch.int64),
         top_p=numbers[:, 1:2],
@@ -212,57 +229,57 @@ def _check(largest: Tensor) -> None:
         )
 
 
-def _truncate_group(group: _Group) -> Tensor:
+def _truncate_group(group: _Group, logits: Tensor) -> Tensor:
     import torch
 
     if group.kind == "plain":
-        scaled, cumulative = _plain(group)
+        scaled, cumulative = _plain(group, logits)
         return scaled - cumulative[:, -1:].log()
-    out = torch.full(group.logits.shape, -math.inf, dtype=torch.float64, device=group.logits.device)
+    out = torch.full(logits.shape, -math.inf, dtype=torch.float64, device=logits.device)
     if group.kind == "greedy":
-        return out.scatter_(1, _greedy(group).unsqueeze(1), 0.0)
-    ranked = _ranked(group)
+        return out.scatter_(1, _greedy(group, logits).unsqueeze(1), 0.0)
+    ranked = _ranked(group, logits)
     kept = (ranked.scaled - ranked.mass.log()).masked_fill_(~ranked.keep, -math.inf)
     return out.scatter_(1, ranked.ids, kept)
 
 
-def _sample_group(group: _Group, uniforms: Tensor) -> Tensor:
+def _sample_group(group: _Group, logits: Tensor, uniforms: Tensor) -> Tensor:
     if group.kind == "greedy":
-        return _greedy(group)
+        return _greedy(group, logits)
     at = uniforms.clamp(max=LAST_UNIFORM).unsqueeze(1)
     if group.kind == "plain":
-        _, cumulative = _plain(group)
+        _, cumulative = _plain(group, logits)
         return (cumulative <= at * cumulative[:, -1:]).sum(-1)
-    ranked = _ranked(group)
+    ranked = _ranked(group, logits)
     chosen = (ranked.cumulative <= at * ranked.mass).sum(-1, keepdim=True)
     return ranked.ids.gather(1, chosen).squeeze(1)
 
 
-def _greedy(group: _Group) -> Tensor:
-    _check(group.logits.amax(-1))
-    return group.logits.argmax(-1)  # documented: the first of equal maxima
+def _greedy(group: _Group, logits: Tensor) -> Tensor:
+    _check(logits.amax(-1))
+    return logits.argmax(-1)  # documented: the first of equal maxima
 
 
-def _plain(group: _Group) -> tuple[Tensor, Tensor]:
+def _plain(group: _Group, logits: Tensor) -> tuple[Tensor, Tensor]:
     """No truncation: (scaled logits, running sum of their exponentials), in id order."""
-    largest = group.logits.amax(-1, keepdim=True)
+    largest = logits.amax(-1, keepdim=True)
     _check(largest)
-    scaled = (group.logits.double() - largest) / group.temperature
+    scaled = (logits.double() - largest) / group.temperature
     return scaled, scaled.exp().cumsum(-1)
 
 
-def _ranked(group: _Group) -> _Ranked:
+def _ranked(group: _Group, logits: Tensor) -> _Ranked:
     if group.kind == "limited":
-        return _limited(group)
-    return _nucleus(group)
+        return _limited(group, logits)
+    return _nucleus(group, logits)
 
 
-def _limited(group: _Group) -> _Ranked:
+def _limited(group: _Group, logits: Tensor) -> _Ranked:
     """top-k first, on a `torch.topk` just wide enough for the ties at the k-th value."""
-    vocabulary = group.logits.shape[1]
+    vocabulary = logits.shape[1]
     width = min(vocabulary, group.widest + 1)
     while True:
-        values, ids = group.logits.topk(width)
+        values, ids = logits.topk(width)
         floor = values.gather(1, (group.top_k - 1))
         cut = (values[:, -1:] == floor) & floor.isfinite()  # ties may go on beyond the candidates
         if width == vocabulary or not bool(cut.any()):
@@ -276,13 +293,13 @@ def _limited(group: _Group) -> _Ranked:
     return _nucleus_of(group, ids, scaled, cumulative, alive, cumulative[:, -1:])
 
 
-def _nucleus(group: _Group) -> _Ranked:
+def _nucleus(group: _Group, logits: Tensor) -> _Ranked:
     """top-p without top-k: widen the candidates until the nucleus certainly ends inside them."""
-    vocabulary = group.logits.shape[1]
-    total = _plain(group)[1][:, -1:]
+    vocabulary = logits.shape[1]
+    total = _plain(group, logits)[1][:, -1:]
     width = min(vocabulary, NUCLEUS_WIDTH)
     while True:
-        values, ids = _settle_ties(*group.logits.topk(width))
+        values, ids = _settle_ties(*logits.topk(width))
         scaled = (values.double() - values[:, :1]) / group.temperature
         cumulative = scaled.exp().cumsum(-1)
         ranked = _nucleus_of(group, ids, scaled, cumulative, values > -math.inf, total)
