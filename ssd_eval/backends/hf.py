@@ -1,0 +1,143 @@
+"""Sampling with transformers on a CPU or GPU: ordinary models, our own decode loop.
+
+`model.generate` pads every batch to its longest member and sorts whole vocabularies; here finished
+rows are replaced at once (`batch`), a prompt is prefilled once for all its samples and
+temperatures (`prefill`), and tokens are drawn by `ssd_eval.decoding` alone: of generation_config
+only the end tokens count, none of its sampling fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jinja2 import TemplateError
+
+from ssd_eval.backends.base import Generation, Request
+from ssd_eval.backends.batch import Batch
+from ssd_eval.backends.prefill import Prefill
+from ssd_eval.backends.slots import SlotCache, attention_kinds
+from ssd_eval.checkpoint import fingerprint, load_model, load_tokenizer
+from ssd_eval.errors import BackendError, CheckpointError
+
+BATCH_SIZE = 64
+# Up from four rows matrix kernels treat a row alike whatever the number of rows; below, they
+# switch to others whose last bits differ. Smaller batches are filled up with idle rows.
+MIN_SLOTS = 8
+PREFILL_BYTES = 256 * 2**20
+UNLIMITED = 2**31  # where config.json states no context length
+
+
+class HFBackend:
+    """A transformers causal language model behind the Backend protocol.
+
+    `batch_size` rows are decoded at once; memory grows with it and with the longest sample.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, fingerprint: str, *, batch_size: int = BATCH_SIZE
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._fingerprint = fingerprint
+        self._batch_size = batch_size
+        self._config = model.config.get_text_config()
+        self._kinds, self._window = attention_kinds(self._config)
+        self._prefill: Prefill | None = Prefill(model, PREFILL_BYTES)
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    @property
+    def context_length(self) -> int:
+        """Prompt and completion together, in tokens."""
+        return int(getattr(self._config, "max_position_embeddings", None) or UNLIMITED)
+
+    def encode(self, messages: list[dict[str, str]]) -> tuple[int, ...]:
+        try:
+            text = self._tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=False
+            )
+        except TemplateError as error:
+            roles = ", ".join(each["role"] for each in messages)
+            raise CheckpointError(
+                f"the checkpoint's chat template refuses messages from {roles} ({error}); "
+                "leave out the system message or use another template"
+            ) from error
+        return tuple(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def decode(self, token_ids: tuple[int, ...]) -> str:
+        text: str = self._tokenizer.decode(
+            token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Generation]:
+        with _memory_errors(self._batch_size):
+            yield from self._batch().run(requests)
+
+    def close(self) -> None:
+        """Frees the model; the backend is of no use afterwards."""
+        self._model = self._prefill = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _batch(self) -> Batch:
+        if self._model is None or self._prefill is None:
+            raise BackendError("the hf backend is closed; load it again")
+        slots = max(self._batch_size, MIN_SLOTS)
+        cache = SlotCache(
+            layers=self._config.num_hidden_layers,
+            slots=slots,
+            layer_kinds=self._kinds,
+            window=self._window,
+            dtype=self._model.dtype,
+            device=self._model.device,
+        )
+        return Batch(
+            self._model,
+            slots=slots,
+            cache=cache,
+            prefill=self._prefill,
+            end_ids=end_ids(self._model, self._tokenizer),
+            vocabulary=self._config.vocab_size,
+            context_length=self.context_length,
+        )
+
+
+def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Every end token that generation_config.json or the tokenizer names."""
+    stated = getattr(model.generation_config, "eos_token_id", None)
+    listed = stated if isinstance(stated, list) else [stated]
+    return frozenset(int(each) for each in [*listed, tokenizer.eos_token_id] if each is not None)
+
+
+def load(
+    checkpoint: str, *, device: str = "auto", dtype: str = "auto", batch_size: int | None = None
+) -> HFBackend:
+    """Loads a folder, a shipped name or a hub id. Raises CheckpointError with the fix."""
+    tokenizer = load_tokenizer(checkpoint)
+    model = load_model(checkpoint, dtype, device)
+    return HFBackend(model, tokenizer, fingerprint(checkpoint), batch_size=batch_size or BATCH_SIZE)
+
+
+@contextmanager
+def _memory_errors(batch_size: int) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        raise BackendError(
+            f"out of memory with batch size {batch_size}; lower --batch-size or --max-tokens"
+        ) from error
+
+
+def _out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return "can't allocate memory" in text or "out of memory" in text
