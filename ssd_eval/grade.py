@@ -1,0 +1,206 @@
+"""Completions -> programs -> jobs -> verdicts: the only place where benchmarks meet the sandbox.
+
+Keeps no files (`store`) and computes no scores (`metrics`). What decides a verdict: the problem's
+tests, the program, the limits and the machine; the text around the program plays no part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import astuple, dataclass
+
+from benchmarks.base import BenchmarkError, Problem
+from benchmarks.extract import extract
+from sandbox.base import Executor, Job, Limits, Outcome, SandboxError, Test
+from ssd_eval.errors import UsageError
+from ssd_eval.interchange import Program
+from ssd_eval.records import Completion, SampleKey, Verdict
+
+Cache = MutableMapping[str, Outcome]  # a plain dict serves; keys are digests of all that decides
+
+DEFAULT_LIMITS = Limits()
+NO_CODE_DETAIL = {
+    "unfinished-thinking": "the text ends inside <think>",
+    "given": "the program is empty",
+}
+
+
+def grade(
+    completions: Iterable[Completion],
+    problems: Mapping[str, Problem],
+    executor: Executor,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    all_tests: bool = False,
+    cache: Cache | None = None,
+) -> Iterator[Verdict]:
+    """One verdict for each completion, in any order; completions are pulled as workers fall free.
+
+    Identical (problem, program) pairs run once, also across calls that share a `cache`; an
+    infra_error is never reused. A text without a program is `no_code` and runs nothing. Raises
+    UsageError for a completion of a problem that is not in `problems`, BenchmarkError for a problem
+    that cannot be graded, SandboxError when the executor loses jobs.
+    """
+    samples = (_sample(completion) for completion in completions)
+    return _graded(samples, _Jobs(problems, limits, all_tests), executor, cache)
+
+
+def grade_programs(
+    programs: Iterable[Program],
+    problems: Mapping[str, Problem],
+    executor: Executor,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    all_tests: bool = False,
+    cache: Cache | None = None,
+) -> Iterator[Verdict]:
+    """As `grade`, for programs from a file; the verdicts' keys hold no checkpoint or decoding."""
+    samples = (
+        _Sample(SampleKey("", each.problem_id, "", each.sample), each.code, each.rule)
+        for each in programs
+    )
+    return _graded(samples, _Jobs(problems, limits, all_tests), executor, cache)
+
+
+def check_gradable(problem: Problem) -> None:
+    """Raises BenchmarkError, naming the problem, where a verdict on it would be impossible.
+
+    `grade` does this too, but only when the problem's first completion is there.
+    """
+    kinds = {test.kind for test in problem.tests}
+    if "assertion" in kinds:
+        raise BenchmarkError(
+            f"{problem.id}: tests of the kind 'assertion' cannot be graded yet; "
+            "use problems with stdin or functional tests"
+        )
+    if not kinds:
+        raise BenchmarkError(f"{problem.id}: it has no tests, so that nothing could fail; add some")
+    if "functional" in kinds and not problem.entry_point:
+        raise BenchmarkError(
+            f"{problem.id}: functional tests but no entry_point; name the function"
+        )
+
+
+@dataclass(frozen=True)
+class _Sample:
+    key: SampleKey
+    code: str | None
+    rule: str
+    cut_off: bool = False
+
+
+def _sample(completion: Completion) -> _Sample:
+    found = extract(completion.text)
+    return _Sample(completion.key, found.code, found.rule, completion.finish == "length")
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A problem, checked, with its tests as the sandbox wants them."""
+
+    problem: Problem
+    tests: tuple[Test, ...]
+    digest: str  # of all that decides a verdict beside the program
+
+
+class _Jobs:
+    """Samples to jobs. A problem is checked, converted and hashed once."""
+
+    def __init__(self, problems: Mapping[str, Problem], limits: Limits, all_tests: bool) -> None:
+        self.problems = problems
+        self.limits = limits
+        self.all_tests = all_tests
+        self._prepared: dict[str, _Prepared] = {}
+
+    def prepared(self, sample: _Sample) -> _Prepared:
+        name = sample.key.problem_id
+        if name not in self._prepared:
+            if name not in self.problems:
+                raise UsageError(
+                    f"a completion of problem {name!r}, which the benchmark lacks; "
+                    "grade it with the benchmark it was sampled from"
+                )
+            self._prepared[name] = self._prepare(self.problems[name])
+        return self._prepared[name]
+
+    def job(self, prepared: _Prepared, source: str) -> Job:
+        # A lone surrogate is a program like any other here; the sandbox decides what it is.
+        program = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
+        return Job(
+            key=f"{prepared.digest}/{program}",
+            source=source,
+            tests=prepared.tests,
+            entry_point=prepared.problem.entry_point,
+            limits=self.limits,
+            all_tests=self.all_tests,
+        )
+
+    def _prepare(self, problem: Problem) -> _Prepared:
+        check_gradable(problem)
+        tests = tuple(
+            Test(test.kind, test.input, test.expected)
+            for test in problem.tests
+            if test.kind != "assertion"  # none is left: check_gradable refuses them
+        )
+        decides = repr((problem.digest(), astuple(self.limits), self.all_tests))
+        return _Prepared(problem, tests, hashlib.sha256(decides.encode()).hexdigest())
+
+
+def _graded(
+    samples: Iterable[_Sample], jobs: _Jobs, executor: Executor, cache: Cache | None
+) -> Iterator[Verdict]:
+    known: Cache = {} if cache is None else cache
+    ready: deque[Verdict] = deque()  # decided without a run of their own
+    waiting: dict[str, list[_Sample]] = {}  # by job key
+
+    def pulled() -> Iterator[Job]:
+        for sample in samples:
+            prepared = jobs.prepared(sample)
+            if sample.code is None:
+                ready.append(_no_code(sample, prepared.problem))
+                continue
+            job = jobs.job(prepared, sample.code)
+            if job.key in known:
+                ready.append(_verdict(sample, known[job.key]))
+            elif job.key in waiting:
+                waiting[job.key].append(sample)
+            else:
+                waiting[job.key] = [sample]
+                yield job
+
+    for outcome in executor.run(pulled()):
+        if outcome.key not in waiting:
+            raise SandboxError(f"the executor answered the job {outcome.key}, which was not asked")
+        if outcome.status != "infra_error":
+            known[outcome.key] = outcome
+        for sample in waiting.pop(outcome.key):
+            yield _verdict(sample, outcome)
+        while ready:
+            yield ready.popleft()
+    yield from ready
+    if waiting:
+        lost = next(iter(waiting.values()))[0].key.text()
+        raise SandboxError(f"the executor lost {len(waiting)} jobs, first {lost}; run again")
+
+
+def _no_code(sample: _Sample, problem: Problem) -> Verdict:
+    detail = NO_CODE_DETAIL.get(sample.rule, "no code block in the text")
+    if sample.cut_off:
+        detail += ", which was cut off by the token limit"
+    return Verdict(sample.key, "no_code", detail, sample.rule, 0.0, 0, len(problem.tests))
+
+
+def _verdict(sample: _Sample, outcome: Outcome) -> Verdict:
+    return Verdict(
+        key=sample.key,
+        status=outcome.status,
+        detail=outcome.detail,
+        rule=sample.rule,
+        cpu_s=outcome.cpu_s,
+        tests_passed=outcome.tests_passed,
+        tests=outcome.tests,
+        failed_test=outcome.failed_test,
+        flaky=outcome.flaky,
+    )
