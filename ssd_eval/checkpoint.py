@@ -101,7 +101,11 @@ def fingerprint(name: str | Path) -> str:
 
     Independent of the folder's name, of file order and of files that don't change behaviour.
     """
-    path = folder(name)
+    return content_hash(folder(name))
+
+
+def content_hash(path: Path) -> str:
+    """The fingerprint of a folder that may still be in training."""
     files = sorted(f for f in path.iterdir() if f.is_file() and _is_content(f.name))
     if not any(f.suffix in (".safetensors", ".bin") for f in files):
         raise CheckpointError(
