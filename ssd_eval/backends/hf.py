@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from jinja2 import TemplateError
 
+from ssd_eval.backends.attention import use_grouped_attention
 from ssd_eval.backends.base import Generation, Request
 from ssd_eval.backends.batch import Batch
 from ssd_eval.backends.prefill import Prefill
@@ -45,6 +46,7 @@ class HFBackend:
         self._batch_size = batch_size
         self._config = model.config.get_text_config()
         self._kinds, self._window = attention_kinds(self._config)
+        use_grouped_attention(model)
         self._prefill: Prefill | None = Prefill(model, PREFILL_BYTES)
 
     @property
