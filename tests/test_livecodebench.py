@@ -120,10 +120,11 @@ def test_a_pickle_of_anything_but_one_string_is_refused(pickled: bytes) -> None:
         "!!!!",
         base64.b64encode(b"not zlib").decode(),
         base64.b64encode(zlib.compress(pickle.dumps("[]"))[:-6]).decode(),
+        base64.b64encode(zlib.compress(pickle.dumps("[]"))[:-1]).decode(),
         pack(pickle.dumps("[{")),
         "[" * 100_000,
     ],
-    ids=["base64", "zlib", "cut-off", "json", "nesting"],
+    ids=["base64", "zlib", "cut-off", "cut-off-checksum", "json", "nesting"],
 )
 def test_undecodable_tests_name_the_row(packed: str) -> None:
     with pytest.raises(BenchmarkError, match="abc_a: the tests cannot be decoded"):

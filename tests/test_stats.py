@@ -188,6 +188,24 @@ def test_a_single_outlier_is_inconclusive() -> None:
     assert found.low == 0.0
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "p_value", "verdict"),
+    [
+        (0.01, 0.05, 0.04, "better"),
+        (-0.01, 0.07, 0.04, "inconclusive"),
+        (0.01, 0.05, 0.05, "inconclusive"),
+        (None, None, 0.04, "better"),
+    ],
+)
+def test_a_gain_needs_interval_and_p_value_to_agree(
+    low: float | None, high: float | None, p_value: float, verdict: str
+) -> None:
+    opposite = {"better": "worse", "inconclusive": "inconclusive"}[verdict]
+    flipped = (None, None) if low is None or high is None else (-high, -low)
+    assert stats._verdict(0.03, low, high, p_value) == verdict
+    assert stats._verdict(-0.03, *flipped, p_value) == opposite
+
+
 def test_families_widen_the_interval_of_repeated_problems() -> None:
     base, treated = samples(20, 0.2, np.random.default_rng(2))
     names = [f"{index}" for index in range(20)]
@@ -245,8 +263,8 @@ def test_unpaired_or_missing_scores_are_refused(
 
 
 def test_one_sample_a_problem_gives_mcnemars_exact_test() -> None:
-    differences = [1.0] * 9 + [-1.0] * 3 + [0.0] * 30
-    assert sign_flip_p(differences) == pytest.approx(scipy_stats.binomtest(3, 12).pvalue)
+    differences = [1.0] * 19 + [-1.0] * 9 + [0.0] * 30
+    assert sign_flip_p(differences) == pytest.approx(scipy_stats.binomtest(9, 28).pvalue, rel=1e-9)
 
 
 @settings(max_examples=40, deadline=None)
