@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+ALPHA = 0.05  # not 1 - LEVEL, which rounds to more
 POWER = 0.80
 FOLDS = 5
 FEW_CLUSTERS = 10  # the bootstrap of fewer values has too few distinct means for its tails
@@ -333,7 +334,7 @@ def _t_quantile(share: float, freedom: int) -> float:
 
 
 def _verdict(mean: float, low: float | None, high: float | None, p_value: float) -> Verdict:
-    if p_value >= 1 - LEVEL:
+    if p_value >= ALPHA:
         return "inconclusive"
     if mean > 0 and (low is None or low > 0):
         return "better"
