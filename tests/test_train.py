@@ -198,6 +198,15 @@ def test_norms_do_not_decay_and_every_parameter_is_trained_once() -> None:
     assert sorted(found) == sorted(id(p) for p in model.parameters())
 
 
+def test_clipping_bounds_the_gradient_and_reports_the_norm_before() -> None:
+    recipe = replace(RECIPE, clip_norm=0.01)
+    session = fit.start(tiny_model(), recipe, 10, "cpu")
+    fit.accumulate(session, to_rows(examples(8), END, 64).rows, 8)
+    assert fit.clip(session, recipe) > 0.1
+    grads = [p.grad for p in session.model.parameters()]
+    assert torch.nn.utils.get_total_norm(grads).item() == pytest.approx(0.01, rel=1e-3)
+
+
 def sampled_gradient_norm(temperature: float, samples: int) -> float:
     """Gradient norm at the base's weights over `samples` of its own continuations."""
     model = tiny_model()
