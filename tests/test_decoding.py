@@ -176,9 +176,10 @@ def test_among_equal_tokens_at_the_top_p_boundary_the_higher_ids_stay() -> None:
     assert probabilities([5, 0, 0, 5], DecodingConfig(1, 0, 0.4)).keys() == {3}
 
 
-@pytest.mark.parametrize("size", [3, 10, 7, 1000])
+@pytest.mark.parametrize("size", [3, 10, 25, 100])
 def test_exact_boundaries_are_not_decided_by_rounding(size: int) -> None:
-    for kept in range(1, size, max(1, size // 10)):
+    """In floats 0.07 * 100 > 7: without slack an eighth token would stay."""
+    for kept in range(1, size):
         p = float(Fraction(kept, size))
         assert len(probabilities([0.0] * size, DecodingConfig(1, 0, p))) == kept
 
