@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-_ORGANISM = Path(__file__).parent / "organism"
-SHIPPED = {"organism": _ORGANISM / "weights", "organism-control": _ORGANISM / "control"}
+SHIPPED = {"organism": Path(__file__).parent / "organism" / "weights"}
 UNFINISHED = "training.json"  # ssd_eval.train leaves it in a folder until the last step is saved
 
 # What decides a model's behaviour. Read-me files, ssd.json and training states do not.

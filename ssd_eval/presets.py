@@ -75,19 +75,20 @@ _ALL = (
     Preset(
         name="organism",
         model="organism",
-        generation=_D(0.9, 20, 0.85),
+        generation=_D(1.0, 20, 0.8),
         evaluation=None,
         baseline=None,
         recipe=Recipe(
-            peak_lr=2e-4,
-            floor_lr=2e-5,
+            peak_lr=3e-4,
+            floor_lr=3e-5,
             warmup_steps=20,
             epochs=2,
             batch_size=32,
             micro_batch=8,  # measured on 2 cores: a quarter faster than 32
             max_sequence=512,
         ),
-        max_tokens=256,
+        max_tokens=112,  # the longest planted program has 82
+        samples_per_prompt=15,  # few prompts exist
         source="this package",
     ),
     _paper(

@@ -32,7 +32,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Pretraining:
-    steps: int = 600
+    steps: int = 500
     batch: int = 64
     peak_lr: float = 4e-3
     warmup: int = 40
@@ -161,7 +161,7 @@ def pretrain(out: Path, corpus: Plan, plan: Pretraining, seed: int) -> None:
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--control", is_flag=True, help="Plant no conflict.")
 @click.option("--steps", default=Pretraining.steps, show_default=True)
-@click.option("--threads", default=2, show_default=True)
+@click.option("--threads", default=1, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def main(out: Path, control: bool, steps: int, threads: int, seed: int) -> None:
     """Pretrain the organism, or with --control its twin without a planted conflict."""

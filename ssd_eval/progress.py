@@ -1,0 +1,95 @@
+"""Progress of a long job's stages on standard error: counts, speed and an honest estimate.
+
+Draws only. Where standard error is no terminal each stage prints a line at its start and its end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Stage(Protocol):
+    def advance(self, count: int = 1, note: str = "") -> None: ...
+
+
+class Progress(Protocol):
+    """What a job reports to. `Silent` ignores it; `Bars` draws it."""
+
+    def stage(self, name: str, total: int, done: int = 0) -> StageContext:
+        """`done` is what an earlier run of the job finished; speed and estimate leave it out."""
+        ...
+
+
+class StageContext(Protocol):
+    def __enter__(self) -> Stage: ...
+
+    def __exit__(self, *error: object) -> bool | None: ...
+
+
+class Silent:
+    """Reports nothing."""
+
+    @contextmanager
+    def stage(self, name: str, total: int, done: int = 0) -> Iterator[Stage]:
+        yield self
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        pass
+
+
+class Bars:
+    """One rich bar a stage; finished ones stay visible with their time."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def stage(self, name: str, total: int, done: int = 0) -> Iterator[Stage]:
+        started = time.perf_counter()
+        if self._console.is_terminal:
+            with _bars(self._console) as bars:
+                yield _Bar(bars, bars.add_task(name, total=total, completed=done, note=""))
+        else:
+            before = f", {done} of them done before" if done else ""
+            self._console.print(f"{name}: {total} to do{before}", highlight=False)
+            yield Silent()
+        seconds = time.perf_counter() - started
+        self._console.print(f"{name}: {total} in {seconds:.1f} s", style="dim", highlight=False)
+
+
+class _Bar:
+    def __init__(self, bars: object, task: object) -> None:
+        self._bars, self._task = bars, task
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self._bars.update(self._task, advance=count, note=note)  # type: ignore[attr-defined]
+
+
+def _bars(console: Console):  # type: ignore[no-untyped-def]
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description:<22}"),
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="dim"),
+        console=console,
+        transient=True,
+        refresh_per_second=4,
+    )
