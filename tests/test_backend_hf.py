@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -92,9 +94,9 @@ def requests(count: int, *, longest: int = 60, vocabulary: int = 512) -> list[Re
 
 
 def texts(
-    model: Any, wanted: list[Request], batch_size: int = 16
+    model: Any, wanted: list[Request], batch_size: int = 16, lanes: int = 1
 ) -> dict[SampleKey, tuple[tuple[int, ...], str]]:
-    backend = HFBackend(model, EndToken(), "fp", batch_size=batch_size)
+    backend = HFBackend(model, EndToken(), "fp", batch_size=batch_size, lanes=lanes)
     return {g.key: (g.token_ids, g.finish) for g in backend.generate(wanted)}
 
 
@@ -197,6 +199,76 @@ def test_what_was_left_of_a_killed_run_continues_exactly(organism: Any) -> None:
     results.close()  # type: ignore[attr-defined]
     rest = texts(organism, [r for r in wanted if r.key not in finished])
     assert finished | rest == expected
+
+
+# Lanes
+
+
+def test_lanes_draw_the_same_and_share_prefills(organism: Any) -> None:
+    wanted = requests(45)
+    expected = texts(organism, wanted)
+    backend = HFBackend(organism, EndToken(), "fp", batch_size=8, lanes=3)
+    found = [(g.key, (g.token_ids, g.finish)) for g in backend.generate(wanted)]
+    assert len(found) == len(expected)
+    assert dict(found) == expected
+    assert backend._prefill is not None
+    assert backend._prefill.computed == sum(
+        len(ids) > 1 for ids in {each.prompt_ids for each in wanted}
+    )
+
+
+def lanes_alive() -> int:
+    return sum(thread.name.startswith("hf-lane") for thread in threading.enumerate())
+
+
+def test_closing_early_stops_the_lanes_and_gives_the_threads_back(organism: Any) -> None:
+    torch.set_num_threads(2)
+    try:
+        results = HFBackend(organism, EndToken(), "fp", batch_size=8, lanes=2).generate(
+            requests(60)
+        )
+        next(results)
+        assert lanes_alive() == 2
+        results.close()  # type: ignore[attr-defined]
+        assert lanes_alive() == 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_a_lanes_failure_reaches_the_reader_and_ends_the_others(organism: Any) -> None:
+    def endless() -> Iterator[Request]:
+        yield from requests(20)
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(HFBackend(organism, EndToken(), "fp", batch_size=8, lanes=2).generate(endless()))
+    assert lanes_alive() == 0
+
+
+def test_lanes_wait_for_a_slow_reader(organism: Any) -> None:
+    pulled: list[Request] = []
+
+    def lazily() -> Iterator[Request]:
+        for each in requests(90, longest=4):
+            pulled.append(each)
+            yield each
+
+    results = HFBackend(organism, EndToken(), "fp", batch_size=8, lanes=2).generate(lazily())
+    next(results)
+    time.sleep(1.0)
+    assert len(pulled) <= 1 + 2 * 8 + 2 * 2 + 2 * 8  # read, in slots, queued, finished but unread
+    assert len(list(results)) == 89
+
+
+def test_only_small_cpu_models_at_the_default_batch_size_get_lanes(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3})
+    assert load(str(tiny_checkpoint))._lanes == 2
+    assert load(str(tiny_checkpoint), batch_size=64)._lanes == 1
+    monkeypatch.setattr("ssd_eval.backends.hf.SMALL", 10)
+    assert load(str(tiny_checkpoint))._lanes == 1
 
 
 def recorded(model: Any, run: Callable[[], Any]) -> list[torch.Tensor]:

@@ -8,6 +8,7 @@ only the end tokens count, none of its sampling fields.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,12 +19,15 @@ from jinja2 import TemplateError
 from ssd_eval.backends.attention import use_grouped_attention
 from ssd_eval.backends.base import Generation, Request
 from ssd_eval.backends.batch import Batch
+from ssd_eval.backends.lanes import run_lanes
 from ssd_eval.backends.prefill import Prefill
 from ssd_eval.backends.slots import SlotCache, attention_kinds
 from ssd_eval.checkpoint import fingerprint, load_model, load_tokenizer
 from ssd_eval.errors import BackendError, CheckpointError
 
-BATCH_SIZE = 64
+BATCH_SIZE = 64  # measured: 128 is 6 % faster on the organism and has twice the tail
+SMALL = 50_000_000  # parameters below which one core is best served by one thread
+MAX_LANES = 2  # more would wait for Python's lock
 # Up from four rows matrix kernels treat a row alike whatever the number of rows; below, they
 # switch to others whose last bits differ. Smaller batches are filled up with idle rows.
 MIN_SLOTS = 8
@@ -34,16 +38,24 @@ UNLIMITED = 2**31  # where config.json states no context length
 class HFBackend:
     """A transformers causal language model behind the Backend protocol.
 
-    `batch_size` rows are decoded at once; memory grows with it and with the longest sample.
+    `batch_size` rows are decoded at once in each of `lanes` threads; memory grows with both and
+    with the longest sample.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, fingerprint: str, *, batch_size: int = BATCH_SIZE
+        self,
+        model: Any,
+        tokenizer: Any,
+        fingerprint: str,
+        *,
+        batch_size: int = BATCH_SIZE,
+        lanes: int = 1,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._fingerprint = fingerprint
         self._batch_size = batch_size
+        self._lanes = lanes
         self._config = model.config.get_text_config()
         self._kinds, self._window = attention_kinds(self._config)
         use_grouped_attention(model)
@@ -79,7 +91,7 @@ class HFBackend:
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Generation]:
         with _memory_errors(self._batch_size):
-            yield from self._batch().run(requests)
+            yield from run_lanes([self._batch() for _ in range(self._lanes)], requests)
 
     def close(self) -> None:
         """Frees the model; the backend is of no use afterwards."""
@@ -123,7 +135,21 @@ def load(
     """Loads a folder, a shipped name or a hub id. Raises CheckpointError with the fix."""
     tokenizer = load_tokenizer(checkpoint)
     model = load_model(checkpoint, dtype, device)
-    return HFBackend(model, tokenizer, fingerprint(checkpoint), batch_size=batch_size or BATCH_SIZE)
+    return HFBackend(
+        model,
+        tokenizer,
+        fingerprint(checkpoint),
+        batch_size=batch_size or BATCH_SIZE,
+        lanes=_lanes(model, batch_size),
+    )
+
+
+def _lanes(model: Any, batch_size: int | None) -> int:
+    """A stated batch size is taken at its word: one lane."""
+    if batch_size is not None or model.device.type != "cpu" or model.num_parameters() > SMALL:
+        return 1
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(1)
+    return min(MAX_LANES, len(cores))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ go in: that one is the first token which the decode step reads.
 from __future__ import annotations
 
 import inspect
+import threading
 from collections import OrderedDict
 from typing import Any
 
@@ -28,20 +29,22 @@ class Prefill:
         # A long prompt's logits over the whole vocabulary would dwarf its keys and values.
         lean = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._options = {"logits_to_keep": 1} if lean else {}
+        self._lock = threading.Lock()  # lanes share one store
         self.computed = 0  # prompts that went through the model
 
     def __call__(self, prompt_ids: tuple[int, ...]) -> PromptCache:
         """Keys and values of all tokens but the last; nothing for a prompt of one token."""
         if len(prompt_ids) < 2:
             return []
-        found = self._kept.pop(prompt_ids, None)
-        if found is None:
-            found = self._run(prompt_ids)
-            self._bytes += _size(found)
-        self._kept[prompt_ids] = found
-        while self._bytes > self._max_bytes and len(self._kept) > 1:
-            self._bytes -= _size(self._kept.popitem(last=False)[1])
-        return found
+        with self._lock:
+            found = self._kept.pop(prompt_ids, None)
+            if found is None:
+                found = self._run(prompt_ids)
+                self._bytes += _size(found)
+            self._kept[prompt_ids] = found
+            while self._bytes > self._max_bytes and len(self._kept) > 1:
+                self._bytes -= _size(self._kept.popitem(last=False)[1])
+            return found
 
     @torch.inference_mode()
     def _run(self, prompt_ids: tuple[int, ...]) -> PromptCache:
