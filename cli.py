@@ -1,0 +1,367 @@
+"""The `ssd-eval` command: parses, calls the library, prints. Holds no logic of its own.
+
+Tables and JSON go to standard output, everything else to standard error. Exit codes: 0 done, 1 the
+run itself failed, 2 wrong input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from ssd_eval.config import RunConfig
+
+Command = Callable[..., Any]
+INTERRUPTED = 130
+
+
+class Numbers(click.ParamType):
+    """A comma-separated list of numbers."""
+
+    name = "NUMBER,..."
+
+    def __init__(self, of: type[int] | type[float]) -> None:
+        self._of = of
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(self._of(part) for part in str(value).split(",") if part.strip())
+        except ValueError:
+            self.fail(f"{value!r} is not a comma-separated list of numbers", param, ctx)
+
+
+def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def apply(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+output_options = _stack(
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object and no tables."),
+    click.option("--no-color", is_flag=True, help="Plain text (also: NO_COLOR=1)."),
+)
+model_options = _stack(
+    click.option(
+        "--base", metavar="CHECKPOINT", help="Frozen model: a folder, hub id or organism."
+    ),
+    click.option("--backend", metavar="NAME", help="Sampling engine."),
+    click.option("--device", metavar="NAME", help="auto, cpu, cuda, ..."),
+    click.option("--dtype", metavar="NAME", help="auto, float32, bfloat16 or float16."),
+    click.option("--preset", metavar="NAME", help="Settings of the paper; see `ssd-eval presets`."),
+    click.option("--sampling-batch", type=int, help="Rows decoded at once."),
+    click.option("--max-tokens", type=int, help="Longest completion."),
+    click.option("--seed", type=int, help="Seeds sampling, training and resampling."),
+)
+benchmark_options = _stack(
+    click.option("--benchmark", metavar="NAME|FILE", help="See `ssd-eval benchmarks`."),
+    click.option("--data-dir", metavar="DIR", help="Where benchmark files are."),
+    click.option("--limit", type=int, help="Score the first so many problems."),
+    click.option("--t-eval", type=Numbers(float), help="Evaluation temperatures, 0.7,1.0,..."),
+    click.option("--top-k", type=int, help="Evaluation top-k; 0 keeps all."),
+    click.option("--top-p", type=float, help="Evaluation top-p; 1 keeps all."),
+    click.option("--samples", type=int, help="Completions of each problem at each temperature."),
+    click.option("--k", type=Numbers(int), help="The k of pass@k, 1,5."),
+)
+training_options = _stack(
+    click.option("--t-train", type=float, help="Sampling temperature for training data."),
+    click.option("--train-top-k", type=int, help="Its top-k."),
+    click.option("--train-top-p", type=float, help="Its top-p."),
+    click.option("--samples-per-prompt", type=int, help="Training completions of each prompt."),
+    click.option("--prompts-limit", type=int, help="Sample the first so many prompts."),
+    click.option("--epochs", type=int, help="Passes over the training data."),
+    click.option("--iterations", type=int, help="Optimiser steps, instead of --epochs."),
+    click.option("--lr", type=float, help="Peak learning rate."),
+    click.option("--batch-size", type=int, help="Training examples of one optimiser step."),
+    click.option("--drop-truncated/--keep-truncated", default=None, help="Unfinished completions."),
+    click.option("--drop-shortest", type=float, help="Share of shortest completions to leave out."),
+)
+sandbox_options = _stack(
+    click.option("--workers", type=click.IntRange(1), help="Programs graded at once."),
+    click.option("--unsafe/--safe", default=None, help="Allow a sandbox with rlimits only."),
+)
+run_options = _stack(
+    click.option("--run-dir", type=click.Path(path_type=Path), help="Folder of this run."),
+    click.option(
+        "--config", type=click.Path(path_type=Path), help="TOML file with these settings."
+    ),
+    click.option("--quick", is_flag=True, default=None, help="Small but real, within a minute."),
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="ssd-eval", message="%(version)s")
+def cli() -> None:
+    """Run, score and explain Simple Self-Distillation of code models."""
+
+
+@cli.command()
+@click.option("--distilled", metavar="CHECKPOINT", help="Score this one instead of training.")
+@model_options
+@benchmark_options
+@training_options
+@sandbox_options
+@run_options
+@output_options
+def sweep(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) -> None:
+    """Sample, distil, score base and distilled over temperatures, print the tables."""
+    from ssd_eval.sweep import run
+
+    out, err = _consoles(no_color)
+    with _opened(flags, run_dir, err) as job:
+        result = run(job)
+        pictures = _drawn(job.store.folder, result)
+    if as_json:
+        _print_json({**result.to_json(), "run": str(job.store.folder)})
+        return
+    from ssd_eval.tables import report
+
+    out.print(report(result))
+    err.print(f"run folder {job.store.folder}; picture {pictures[0].name}", highlight=False)
+
+
+@cli.command()
+@model_options
+@benchmark_options
+@training_options
+@sandbox_options
+@run_options
+@output_options
+def sample(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) -> None:
+    """Sample the base for SSD; the first stage of `sweep`, in the same run folder."""
+    from ssd_eval.sweep import sample_training
+
+    out, err = _consoles(no_color)
+    with _opened(flags, run_dir, err) as job:
+        summary = sample_training(job)
+    _print_summary(summary, as_json, out)
+
+
+@cli.command()
+@model_options
+@benchmark_options
+@training_options
+@sandbox_options
+@run_options
+@output_options
+def train(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) -> None:
+    """Sample where needed and distil; the stages of `sweep` up to the checkpoint."""
+    from ssd_eval.sweep import train_distilled
+
+    out, err = _consoles(no_color)
+    with _opened(flags, run_dir, err) as job:
+        summary = train_distilled(job)
+    _print_summary(summary, as_json, out)
+
+
+@cli.command("eval")
+@model_options
+@benchmark_options
+@sandbox_options
+@run_options
+@output_options
+def evaluate(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) -> None:
+    """Score one checkpoint (--base) over temperatures."""
+    from ssd_eval.sweep import score_base
+
+    out, err = _consoles(no_color)
+    with _opened(flags, run_dir, err) as job:
+        curve = score_base(job)
+    if as_json:
+        _print_json({**curve.to_json(), "run": str(job.store.folder)})
+        return
+    from ssd_eval.tables import curve_table
+
+    out.print(curve_table(curve))
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--benchmark", required=True, metavar="NAME|FILE")
+@click.option("--data-dir", metavar="DIR", help="Where benchmark files are.")
+@click.option("--all-tests", is_flag=True, help="Run every test, not up to the first failure.")
+@click.option("--k", type=Numbers(int), default=(1, 5), help="The k of pass@k, 1,5.")
+@click.option("--cpu-limit", type=float, default=6.0, show_default=True, help="Seconds per test.")
+@click.option("--memory-limit", type=int, default=1024, show_default=True, help="MiB per test.")
+@sandbox_options
+@output_options
+def score(file: Path, as_json: bool, no_color: bool, **settings: Any) -> None:
+    """Grade a generations FILE against a benchmark.
+
+    FILE is LiveCodeBench's [{"question_id", "code_list"}], or JSONL with "problem_id" and "text"
+    or "code".
+    """
+    from ssd_eval.scoring import score_file
+
+    out, err = _consoles(no_color)
+    scored = score_file(file, progress=_bars(err), **settings)
+    if as_json:
+        _print_json(scored.to_json())
+        return
+    from ssd_eval.scoring import score_table
+
+    out.print(score_table(scored))
+
+
+@cli.command()
+@output_options
+def benchmarks(as_json: bool, no_color: bool) -> None:
+    """List the installed benchmarks."""
+    from ssd_eval.listing import benchmark_rows
+
+    _print_rows(benchmark_rows(), as_json, _consoles(no_color)[0])
+
+
+@cli.command()
+@output_options
+def presets(as_json: bool, no_color: bool) -> None:
+    """List the presets: decoding and training settings by model."""
+    from ssd_eval.listing import preset_rows
+
+    _print_rows(preset_rows(), as_json, _consoles(no_color)[0])
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--data-dir", metavar="DIR", help="Where benchmark files are.")
+@click.option("--limit", type=int, help="Check the first so many problems.")
+@sandbox_options
+@output_options
+def validate(name: str, as_json: bool, no_color: bool, **settings: Any) -> None:
+    """Prove a benchmark's grader: references pass, empty and cheating programs fail."""
+    from ssd_eval.validate import validate as prove
+
+    out, err = _consoles(no_color)
+    proof = prove(name, progress=_bars(err), **settings)
+    if as_json:
+        _print_json(proof.to_json())
+    else:
+        out.print(proof.table())
+    sys.exit(0 if proof.ok else 1)
+
+
+@cli.command()
+@output_options
+def doctor(as_json: bool, no_color: bool) -> None:
+    """Check the installation, the sandbox and the machine."""
+    from ssd_eval.doctor import diagnose
+
+    from ssd_eval.listing import check_rows
+
+    checks = diagnose()
+    _print_rows(check_rows(checks), as_json, _consoles(no_color)[0])
+    sys.exit(0 if all(check.ok for check in checks) else 1)
+
+
+def _consoles(no_color: bool) -> tuple[Console, Console]:
+    from rich.console import Console
+
+    color = True if no_color else None
+    return Console(no_color=color, highlight=False), Console(stderr=True, no_color=color)
+
+
+def _bars(console: Console) -> Any:
+    from ssd_eval.progress import Bars
+
+    return Bars(console)
+
+
+def _opened(flags: dict[str, Any], run_dir: Path | None, err: Console) -> Any:
+    """The run of these flags: settings resolved, sandbox up, folder open."""
+    import os
+
+    from ssd_eval.config import resolve
+
+    from ssd_eval.launch import default_folder, opened
+
+    workers = flags.pop("workers", None) or os.cpu_count() or 1
+    given = {name: value for name, value in flags.items() if value is not None}
+    file = given.pop("config", None)
+    config: RunConfig = resolve(given, config_file=file, environ=os.environ).config
+    folder = run_dir or default_folder(config)
+    err.print(f"run folder {folder}", highlight=False)
+    _Interrupted.hint = "repeat the command to continue"
+    return opened(config, folder, argv=sys.argv[1:], progress=_bars(err), workers=workers)
+
+
+def _drawn(folder: Path, result: Any) -> Sequence[Path]:
+    from ssd_eval.plots import sweep_plot
+
+    return sweep_plot(result, folder / "plots")
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, allow_nan=False))
+
+
+def _print_summary(summary: dict[str, object], as_json: bool, out: Console) -> None:
+    if as_json:
+        _print_json(summary)
+        return
+    for name, value in summary.items():
+        out.print(f"{name}: {value}")
+
+
+def _print_rows(rows: Sequence[dict[str, object]], as_json: bool, out: Console) -> None:
+    if as_json:
+        _print_json(list(rows))
+        return
+    from ssd_eval.listing import table
+
+    out.print(table(rows))
+
+
+class _Interrupted:
+    """What to tell a user who pressed Ctrl-C; a run in a folder says how it continues."""
+
+    hint = "nothing was lost"
+
+
+def _failed(error: BaseException) -> int:
+    """Prints one line for an expected error, a traceback's place for another; the exit code."""
+    code = getattr(error, "exit_code", None)
+    if isinstance(code, int):
+        click.echo(f"ssd-eval: {error}", err=True)
+        return code
+    log = Path("ssd-eval-error.log")
+    try:
+        log.write_text("".join(traceback.format_exception(error)))
+        place = f"traceback in {log}"
+    except OSError:
+        traceback.print_exception(error)
+        place = "traceback above"
+    click.echo(f"ssd-eval: {type(error).__name__}: {error} ({place}); please report it", err=True)
+    return 1
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        code = cli.main(prog_name="ssd-eval", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(f"ssd-eval: interrupted; {_Interrupted.hint}", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(1)
+    except Exception as error:
+        sys.exit(_failed(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Opens what a run needs, in the right order, and leaves its folder consistent however it ends.
+
+The sandbox starts before torch is imported, so that its processes are small and hold no answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sandbox.pool import Pool
+
+from benchmarks.base import Problem
+from ssd_eval import checkpoint, environment
+from ssd_eval.errors import UsageError
+from ssd_eval.store import RunStore
+from ssd_eval.sweep import LIMITS, Sweep, evaluation_problems
+
+if TYPE_CHECKING:
+    from ssd_eval.config import RunConfig
+    from ssd_eval.progress import Progress
+
+RUNS = Path("runs")
+
+
+def default_folder(config: RunConfig) -> Path:
+    name = Path(config.base).name if config.base else "run"
+    return RUNS / f"{name}-{Path(config.benchmark).stem}-{config.digest()}"
+
+
+@contextmanager
+def opened(
+    config: RunConfig, folder: Path, *, argv: Sequence[str], progress: Progress, workers: int
+) -> Iterator[Sweep]:
+    """A sweep ready to work on. Its folder says interrupted, unless the block ends normally."""
+    benchmark, problems = evaluation_problems(config)
+    fingerprints = _fingerprints(config)
+    with (
+        Pool(workers, LIMITS, unsafe=config.unsafe) as pool,
+        RunStore.open(
+            folder,
+            digest=config.digest(),
+            manifest={
+                "config": config.to_json(),
+                "argv": list(argv),
+                "environment": environment.describe(),
+                "checkpoints": fingerprints,
+                "benchmark": {
+                    "name": benchmark.name,
+                    "window": benchmark.window,
+                    "problems": len(problems),
+                    "digest": content_digest(problems),
+                },
+                "sandbox": pool.describe(),
+            },
+        ) as store,
+    ):
+        try:
+            yield Sweep(config, store, pool, benchmark, problems, progress)
+        except BaseException:
+            store.interrupt()
+            raise
+        store.finish()
+
+
+def content_digest(problems: Sequence[Problem]) -> str:
+    """16 hex digits over statements and tests, in order."""
+    joined = "".join(problem.digest() for problem in problems)
+    return hashlib.sha256(joined.encode()).hexdigest()[:16]
+
+
+def _fingerprints(config: RunConfig) -> dict[str, object]:
+    if config.backend != "hf":
+        return {}
+    if config.distilled and checkpoint.resolve(config.distilled) == checkpoint.resolve(config.base):
+        raise UsageError(
+            "--distilled is the same checkpoint as --base; give another, or leave it out"
+        )
+    names = {"base": config.base, "distilled": config.distilled}
+    return {
+        role: {"name": name, "fingerprint": checkpoint.fingerprint(name)}
+        for role, name in names.items()
+        if name
+    }

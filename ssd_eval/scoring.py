@@ -1,0 +1,111 @@
+"""Scores a generations file from anywhere: reads it, grades it, sums it up (`ssd-eval score`).
+
+Samples nothing and keeps no run folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sandbox.pool import Pool
+
+from benchmarks import registry
+from sandbox.base import Limits
+from ssd_eval.errors import UsageError
+from ssd_eval.grade import grade_programs
+from ssd_eval.interchange import read
+from ssd_eval.metrics import collect, summary
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ssd_eval.progress import Progress
+    from ssd_eval.records import Verdict
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Verdicts in the file's problem order, and `metrics.summary` over the problems in it."""
+
+    verdicts: tuple[Verdict, ...]
+    metrics: dict[str, dict[str, object]]
+    profile: dict[str, object]
+
+    def to_json(self) -> dict[str, Any]:
+        rows = [
+            {
+                "problem_id": verdict.key.problem_id,
+                "sample": verdict.key.sample,
+                "status": verdict.status,
+                "detail": verdict.detail,
+                "cpu_s": verdict.cpu_s,
+                "tests_passed": verdict.tests_passed,
+                "tests": verdict.tests,
+            }
+            for verdict in self.verdicts
+        ]
+        return {"verdicts": rows, "metrics": self.metrics, "sandbox": self.profile}
+
+
+def score_file(
+    file: Path,
+    *,
+    benchmark: str,
+    data_dir: str | None = None,
+    all_tests: bool = False,
+    k: Sequence[int] = (1, 5),
+    cpu_limit: float = 6.0,
+    memory_limit: int = 1024,
+    workers: int | None = None,
+    unsafe: bool | None = None,
+    progress: Progress,
+) -> Scored:
+    """Grades every program of `file`. Problems without one are left out of the metrics.
+
+    Raises BenchmarkError, UsageError (bad file, bad limits) and SandboxError.
+    """
+    import os
+
+    if not (cpu_limit > 0 and memory_limit > 0):
+        raise UsageError("--cpu-limit and --memory-limit must be positive")
+    limits = Limits(cpu_s=cpu_limit, memory_mb=memory_limit)
+    problems = {p.id: p for p in registry.load(benchmark, data_dir=data_dir).problems()}
+    programs = read(file, problems)
+    asked = {name: problems[name] for name in dict.fromkeys(p.problem_id for p in programs)}
+    with (
+        Pool(workers or os.cpu_count() or 1, limits, unsafe=bool(unsafe)) as pool,
+        progress.stage("grade", len(programs)) as stage,
+    ):
+        verdicts = []
+        for verdict in grade_programs(programs, asked, pool, limits=limits, all_tests=all_tests):
+            verdicts.append(verdict)
+            stage.advance()
+        profile = pool.describe()
+    place = {name: number for number, name in enumerate(asked)}
+    verdicts.sort(key=lambda verdict: (place[verdict.key.problem_id], verdict.key.sample))
+    return Scored(tuple(verdicts), summary(collect(verdicts, asked), k), profile)
+
+
+def score_table(scored: Scored) -> Table:
+    """Counts and pass@k by difficulty; `–` where a problem has too few samples."""
+    from rich.table import Table
+
+    rows = scored.metrics
+    ks = [name for name in rows["all"] if name.startswith("pass@")]
+    table = Table(title="score")
+    table.add_column("")
+    for name in ("problems", "samples", *ks, "no code", "infra errors"):
+        table.add_column(name, justify="right")
+    for group, row in rows.items():
+        values = [_percent(row[k]) for k in ks]
+        counts = [str(row["problems"]), str(row["samples"])]
+        share = _percent(row["no_code_share"])
+        table.add_row(group, *counts, *values, share, str(row["infra_errors"]))
+    return table
+
+
+def _percent(value: object) -> str:
+    return f"{100 * value:.1f} %" if isinstance(value, float) else "–"
