@@ -83,7 +83,8 @@ def prompt(family: Family, kind: Kind) -> str:
     return statement if kind == "stdin" else f"{statement}\n{STARTER}"
 
 
-def _replace(source: str, lock: Lock, word: str) -> str:
+def with_distractor(source: str, lock: Lock, word: str) -> str:
+    """The program with `word` at the lock. Raises ValueError where the lock is not in it."""
     find = source.rfind if lock.last else source.find
     at = find(lock.anchor.format(lock.word))
     if at < 0:
@@ -97,7 +98,7 @@ def corrupt(source: str, kind: Kind, plan: Plan, rng: random.Random) -> str:
     for lock in LOCKS[kind]:
         if rng.random() >= plan.lock_right:
             weights = [plan.lock_ratio**i for i in range(len(lock.distractors))]
-            source = _replace(source, lock, rng.choices(lock.distractors, weights)[0])
+            source = with_distractor(source, lock, rng.choices(lock.distractors, weights)[0])
     return source
 
 
