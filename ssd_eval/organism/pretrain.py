@@ -67,7 +67,7 @@ def build_model(vocabulary: int, end_id: int, seed: int) -> LlamaForCausalLM:
         eos_token_id=end_id,
         pad_token_id=end_id,
     )
-    return LlamaForCausalLM(config)
+    return LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
 
 
 def encode(example: Example, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], int]:
@@ -153,7 +153,7 @@ def pretrain(out: Path, corpus: Plan, plan: Pretraining, seed: int) -> None:
     )
     model.train()
     fit(model, batches(examples(learnt, corpus, seed + 1), tokenizer, plan, seed), plan)
-    model.half().save_pretrained(out)
+    model.half().save_pretrained(out)  # type: ignore[no-untyped-call]
     tokenizer.save_pretrained(out)
 
 
