@@ -5,14 +5,18 @@ Orders the stages and reads the folder back into a SweepResult. Parses nothing a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import registry
 from benchmarks.base import Benchmark, Problem
 from sandbox.base import Executor, Limits
 from ssd_eval import backends, stages
+from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import UsageError
 from ssd_eval.grade import check_gradable
 from ssd_eval.sample import plan
@@ -22,9 +26,11 @@ if TYPE_CHECKING:
     from ssd_eval.backends.base import Backend, Request
     from ssd_eval.config import RunConfig
     from ssd_eval.progress import Progress
-    from ssd_eval.results import SweepResult
+    from ssd_eval.records import Verdict
+    from ssd_eval.results import Cost, Curve, SweepResult
 
 LIMITS = Limits()
+SAMPLE_SSD, TRAIN = "sample for SSD", "train"
 
 
 @dataclass(frozen=True)
@@ -62,45 +68,66 @@ def training_prompts(config: RunConfig, benchmark: Benchmark) -> tuple[Problem, 
 def run(job: Sweep) -> SweepResult:
     """Does what is left of the sweep, and gathers its result. Raises what the stages raise."""
     config = job.config
-    base = _load(config, config.base)
-    try:
-        base_requests = _evaluation(job, base)
-        training = None if config.distilled else _training(job, base)
-        if training is not None:
-            stages.draw(job.store, base, training, job.progress, "sample for SSD")
-        _score(job, base, base_requests, "base")
-    finally:
-        base.close()
-    distilled = config.distilled or _distil(job, training or [])
-    student = _load(config, distilled)
-    try:
-        distilled_requests = _evaluation(job, student)
-        _score(job, student, distilled_requests, "distilled")
-    finally:
-        student.close()
-    return gather(job, base_requests, distilled_requests, training or [])
+    with _loaded(config, config.base) as base:
+        training = [] if config.distilled else _training(job, base)
+        stages.draw(job.store, base, training, job.progress, SAMPLE_SSD)
+        base_requests = _scored(job, base, "base", config.baseline())
+    with _loaded(config, config.distilled or _distilled(job, training)) as distilled:
+        distilled_requests = _scored(job, distilled, "distilled", config.evaluation())
+    return _gathered(job, training, base_requests, distilled_requests)
 
 
-def _load(config: RunConfig, name: str) -> Backend:
-    return backends.load(
+def score_base(job: Sweep) -> Curve:
+    """One checkpoint over the grid (`ssd-eval eval`)."""
+    from ssd_eval.results import curve
+
+    with _loaded(job.config, job.config.base) as backend:
+        requests = _scored(job, backend, "base", None)
+    return curve(
+        job.by_id,
+        _verdicts(job.store, requests),
+        Path(job.config.base).name,
+        truncated=_truncated(job.store, requests),
+        ks=job.config.k,
+        seed=job.config.seed,
+    )
+
+
+def sample_training(job: Sweep) -> dict[str, object]:
+    """The completions that SSD trains on (`ssd-eval sample`); the first stage of `run`."""
+    with _loaded(job.config, job.config.base) as backend:
+        training = _training(job, backend)
+        stages.draw(job.store, backend, training, job.progress, SAMPLE_SSD)
+    return {
+        "completions": len(training),
+        "tokens": _tokens(job.store, training),
+        "decoding": str(job.config.generation()),
+        "file": str(job.store.path("completions.jsonl")),
+    }
+
+
+def train_distilled(job: Sweep) -> dict[str, object]:
+    """The distilled checkpoint (`ssd-eval train`); `run` continues from it."""
+    with _loaded(job.config, job.config.base) as backend:
+        training = _training(job, backend)
+        stages.draw(job.store, backend, training, job.progress, SAMPLE_SSD)
+    path = _distilled(job, training)
+    return {"checkpoint": path, **job.store.manifest["training"]}
+
+
+@contextmanager
+def _loaded(config: RunConfig, name: str) -> Iterator[Backend]:
+    backend = backends.load(
         config.backend,
         name,
         device=config.device,
         dtype=config.dtype,
         batch_size=config.sampling_batch,
     )
-
-
-def _evaluation(job: Sweep, backend: Backend) -> list[Request]:
-    config = job.config
-    return plan(
-        job.problems,
-        config.grid(),
-        samples=config.samples,
-        max_tokens=config.max_tokens,
-        seed=config.seed,
-        backend=backend,
-    )
+    try:
+        yield backend
+    finally:
+        backend.close()
 
 
 def _training(job: Sweep, backend: Backend) -> list[Request]:
@@ -115,29 +142,133 @@ def _training(job: Sweep, backend: Backend) -> list[Request]:
     )
 
 
-def _score(job: Sweep, backend: Backend, requests: Sequence[Request], label: str) -> None:
+def _scored(
+    job: Sweep, backend: Backend, label: str, fixed: DecodingConfig | None
+) -> list[Request]:
+    """Draws and grades the whole grid, and the fixed config where it is not on it."""
+    config = job.config
+    configs = config.grid()
+    if fixed is not None and fixed not in configs:
+        configs = (*configs, fixed)
+    requests = plan(
+        job.problems,
+        configs,
+        samples=config.samples,
+        max_tokens=config.max_tokens,
+        seed=config.seed,
+        backend=backend,
+    )
     stages.draw(job.store, backend, requests, job.progress, f"sample {label}")
     stages.judge(job.store, requests, job.by_id, job.pool, LIMITS, job.progress, f"grade {label}")
+    return requests
 
 
-def _distil(job: Sweep, requests: Sequence[Request]) -> str:
+def _distilled(job: Sweep, training: Sequence[Request]) -> str:
+    """The path of the distilled checkpoint, trained where it is not there yet."""
     config = job.config
     report = stages.distil(
         job.store,
         config.base,
-        requests,
+        training,
         config.recipe(),
         job.progress,
-        "train",
+        TRAIN,
         drop_truncated=config.drop_truncated,
         drop_shortest=config.drop_shortest,
     )
-    job.store.update(
-        distilled={"path": str(report.path), "fingerprint": report.fingerprint},
-        training={
-            "steps": report.steps,
-            "examples": report.examples,
-            "tokens_trained": report.tokens_trained,
-        },
-    )
+    summary = {
+        "fingerprint": report.fingerprint,
+        "steps": report.steps,
+        "examples": report.examples,
+        "tokens_trained": report.tokens_trained,
+    }
+    job.store.update(training=summary)
     return str(report.path)
+
+
+def _gathered(
+    job: Sweep,
+    training: Sequence[Request],
+    base: Sequence[Request],
+    distilled: Sequence[Request],
+) -> SweepResult:
+    from ssd_eval.results import Setup, compare
+
+    config = job.config
+    return compare(
+        job.by_id,
+        _verdicts(job.store, base),
+        _verdicts(job.store, distilled),
+        base_truncated=_truncated(job.store, base),
+        distilled_truncated=_truncated(job.store, distilled),
+        ks=config.k,
+        setup=Setup(
+            benchmark=job.benchmark.name,
+            window=job.benchmark.window,
+            problems=len(job.problems),
+            samples=config.samples,
+            seed=config.seed,
+            tier=job.pool.tier,
+        ),
+        cost=_cost(job.store, training, base, distilled),
+        base_fixed=config.baseline(),
+        distilled_fixed=config.evaluation(),
+        seed=config.seed,
+    )
+
+
+def _verdicts(store: RunStore, requests: Iterable[Request]) -> dict[DecodingConfig, list[Verdict]]:
+    found: dict[DecodingConfig, list[Verdict]] = defaultdict(list)
+    for request in requests:
+        found[request.decoding].append(store.verdicts[request.key])
+    return dict(found)
+
+
+def _truncated(store: RunStore, requests: Iterable[Request]) -> dict[DecodingConfig, float]:
+    """The share of completions that max_tokens cut off."""
+    cut: dict[DecodingConfig, list[bool]] = defaultdict(list)
+    for request in requests:
+        cut[request.decoding].append(store.completions[request.key].finish == "length")
+    return {decoding: sum(flags) / len(flags) for decoding, flags in cut.items()}
+
+
+def _tokens(store: RunStore, requests: Iterable[Request]) -> int:
+    return sum(len(store.completions[request.key].token_ids) for request in requests)
+
+
+def _cost(
+    store: RunStore,
+    training: Sequence[Request],
+    base: Sequence[Request],
+    distilled: Sequence[Request],
+) -> Cost:
+    """Counts are of the whole run; seconds add up over every process that worked on it."""
+    from ssd_eval.results import Cost, StageCost
+
+    seconds = store.manifest.get("seconds", {})
+    trained = store.manifest.get("training") if training else None
+    rows = []
+    if trained:
+        rows = [
+            StageCost(
+                SAMPLE_SSD,
+                len(training),
+                "completions",
+                _tokens(store, training),
+                seconds.get(SAMPLE_SSD),
+            ),
+            StageCost(
+                TRAIN,
+                trained["examples"],
+                "examples",
+                trained["tokens_trained"],
+                seconds.get(TRAIN),
+            ),
+        ]
+    for label, requests in (("base", base), ("distilled", distilled)):
+        name, count = f"sample {label}", len(requests)
+        tokens = _tokens(store, requests)
+        rows.append(StageCost(name, count, "completions", tokens, seconds.get(name)))
+        name = f"grade {label}"
+        rows.append(StageCost(name, count, "programs", None, seconds.get(name)))
+    return Cost(tuple(rows))
