@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import pytest
+from test_livecodebench import SHARED
 
 from benchmarks.base import BenchmarkError, Problem, TestCase, TestKind
-from sandbox.base import Job, Limits, Outcome, SandboxError, Status, Test, Tier
+from benchmarks.extract import extract
+from benchmarks.jsonl import read
+from benchmarks.micro import Micro
+from sandbox.base import Executor, Job, Limits, Outcome, SandboxError, Status, Test, Tier
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import UsageError
 from ssd_eval.grade import Cache, check_gradable, grade, grade_programs
@@ -212,3 +217,55 @@ def test_lost_jobs_are_an_error_after_all_other_verdicts() -> None:
 def test_an_unasked_outcome_is_an_error() -> None:
     with pytest.raises(SandboxError, match="invented"):
         list(grade([completion("right")], PROBLEMS, Careless(invents=True)))
+
+
+# --- the real sandbox ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Executor]:
+    module = pytest.importorskip("sandbox.pool", reason="sandbox.pool is not there yet")
+    try:
+        with module.Pool(workers=1) as made:
+            yield made
+    except SandboxError as error:
+        pytest.skip(f"no sandbox tier here: {error}")
+
+
+def test_micros_references_pass_and_its_wrong_programs_fail(pool: Executor) -> None:
+    problems = {each.id: each for each in Micro().problems()[:6]}
+    assert {test.kind for each in problems.values() for test in each.tests} == {
+        "stdin",
+        "functional",
+    }
+    rows = [
+        (each.id, code, right)
+        for each in problems.values()
+        for codes, right in ((each.references, True), (each.wrong, False))
+        for code in codes
+    ]
+    programs = [Program(name, index, code, "given") for index, (name, code, _) in enumerate(rows)]
+    verdicts = list(grade_programs(programs, problems, pool))
+    assert len(verdicts) == len(rows)
+    for verdict in verdicts:
+        expected = "passed" if rows[verdict.key.sample][2] else "wrong_answer"
+        assert verdict.status == expected, (verdict, rows[verdict.key.sample])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (SHARED / "lcb_dev_model_outputs.jsonl").exists(),
+    reason=f"LiveCodeBench outputs are not in {SHARED}; set SSD_EVAL_SHARED_DATA",
+)
+def test_verdicts_on_real_outputs_agree_with_the_published_ones(pool: Executor) -> None:
+    problems = {each.id: each for each in read(SHARED / "lcb_dev.jsonl").problems()}
+    with (SHARED / "lcb_dev_model_outputs.jsonl").open() as file:
+        rows = [json.loads(line) for line in file]
+    programs = [
+        Program(row["question_id"], index, found.code, found.rule)
+        for index, row in enumerate(rows)
+        for found in (extract(row["output"]),)
+    ]
+    passed = {v.key.sample: v.passed for v in grade_programs(programs, problems, pool)}
+    published = {index: row["expected"] == "pass" for index, row in enumerate(rows)}
+    assert {index for index in published if published[index] != passed[index]} == set()
