@@ -1,0 +1,200 @@
+"""What runs inside a test's process: the program itself, and the little that surrounds it.
+
+Standard library only. Isolation is in place before anything here is called; whatever happens after
+that is the program's doing, so nothing here is trusted: only bytes leave.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from types import CodeType, ModuleType
+from typing import Any, NoReturn
+
+FILE = "program.py"
+MEMORY_EXIT = 111  # a MemoryError that nobody caught; a program may exit so too: its own loss
+# LiveCodeBench's star imports in its order: later ones win, and builtins win over those before.
+_STARS = (
+    "string re datetime collections heapq bisect copy math random statistics itertools functools "
+    "operator io sys json builtins typing"
+)
+_MODULES = (
+    "string re datetime collections heapq bisect copy math random statistics itertools functools "
+    "operator io sys json"
+)
+# Imported ahead because contest programs do: each would cost every test its milliseconds.
+_AHEAD = (
+    "os time cmath decimal fractions array queue enum types dataclasses abc numbers contextlib "
+    "threading struct textwrap calendar hashlib zlib pprint traceback"
+)
+PRELUDE = "\n".join(
+    [f"from {name} import *" for name in _STARS.split()]
+    + [f"import {name}" for name in _MODULES.split()]
+)
+RECURSION = 50_000
+
+
+def prelude() -> dict[str, Any]:
+    """The names every program starts with, as LiveCodeBench gives them."""
+    names: dict[str, Any] = {}
+    for name in _AHEAD.split():
+        __import__(name)
+    exec(PRELUDE, names)
+    names.pop("__builtins__")
+    return names
+
+
+def run_stdin(code: CodeType, names: dict[str, Any]) -> NoReturn:
+    """The program as `__main__` of this process."""
+    _finish(lambda: exec(code, _main(names, "__main__")))
+
+
+def run_functional(
+    code: CodeType, names: dict[str, Any], entry: str, arguments: str, result: int
+) -> NoReturn:
+    """Calls the program's method or function; its value goes to the descriptor `result` as JSON."""
+
+    def call() -> None:
+        import json
+
+        namespace = _main(names, "program")
+        exec(code, namespace)
+        value = _callable(namespace, entry)(*json.loads(arguments))
+        try:
+            text = json.dumps(plain(value)).encode()
+        except (TypeError, RecursionError) as error:
+            text = b"!" + str(error).encode("utf-8", "replace")  # no JSON: a wrong answer
+        while text:
+            text = text[os.write(result, text) :]
+
+    _finish(call)
+
+
+def _main(names: dict[str, Any], name: str) -> dict[str, Any]:
+    module = ModuleType(name)
+    sys.modules[name] = module
+    module.__dict__.update(names)
+    module.__dict__["__file__"] = FILE
+    return module.__dict__
+
+
+def _callable(namespace: dict[str, Any], entry: str) -> Any:
+    solution = namespace.get("Solution")
+    if solution is not None and hasattr(solution, entry):
+        return getattr(solution(), entry)
+    if entry in namespace:
+        return namespace[entry]
+    raise NameError(f"the program defines neither Solution.{entry} nor {entry}")
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """Exact built-in types as JSON can hold them; numpy scalars and arrays by their values.
+
+    TypeError for all else: an object of the program's own never decides how it is compared.
+    """
+    kind = type(value)
+    if value is None or kind in (bool, int, float, str):
+        return value
+    if depth > 2000:
+        raise TypeError("the result is nested too deeply")
+    if kind in (list, tuple):
+        return [plain(each, depth + 1) for each in value]
+    if kind is dict:
+        return {_key(key): plain(each, depth + 1) for key, each in value.items()}
+    if kind.__module__ == "numpy" and kind.__name__ in ("ndarray", *_SCALARS):
+        return plain(value.tolist(), depth + 1)
+    for base in kind.__mro__:
+        if base in (int, float, str, list, tuple, dict):
+            return _by_value(value, base, depth)
+    raise TypeError(f"the result holds a {kind.__name__}, which JSON has no form for")
+
+
+_SCALARS = (
+    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "float32", "float64", "bool", "bool_", "str_"),
+)
+
+
+def _by_value(value: Any, base: type, depth: int) -> Any:
+    """A subclass counts as its base type holds it, whatever methods it overrides."""
+    if base in (list, tuple):
+        return [plain(each, depth + 1) for each in base.__iter__(value)]
+    if base is dict:
+        items = list(dict.items(value))
+        return {_key(key): plain(each, depth + 1) for key, each in items}
+    if base is str:
+        return str.__str__(value)
+    return int.__int__(value) if base is int else float.__float__(value)
+
+
+def _key(key: Any) -> str:
+    kind = type(key)
+    if kind is str:
+        return key
+    if key is None or kind in (bool, int, float):
+        import json
+
+        return json.dumps(key)
+    raise TypeError(f"the result has a key of type {kind.__name__}")
+
+
+def _finish(work: Any) -> NoReturn:
+    """Runs `work`, ends the process as Python would: flushed, threads joined, right exit code."""
+    try:
+        code = _attempt(work)
+        _wait_for_threads()
+    except BaseException:
+        code = 1
+    os._exit(_flushed(code))
+
+
+def _attempt(work: Any) -> int:
+    try:
+        work()
+    except SystemExit as leaving:
+        return _exit_code(leaving.code)
+    except MemoryError:
+        return MEMORY_EXIT
+    except BaseException as error:
+        _explain(error)
+        return 1
+    return 0
+
+
+def _exit_code(code: object) -> int:
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF
+    os.write(2, str(code).encode("utf-8", "replace")[:2000] + b"\n")
+    return 1
+
+
+def _explain(error: BaseException) -> None:
+    """The error on standard error, without the frames of this file."""
+    own = error.__traceback__
+    while own is not None and own.tb_frame.f_code.co_filename != FILE:
+        own = own.tb_next
+    lines = traceback.format_exception(type(error), error, own, limit=-6)
+    os.write(2, "".join(lines).encode("utf-8", "replace")[-4000:])
+
+
+def _wait_for_threads() -> None:
+    import threading
+
+    shutdown = getattr(threading, "_shutdown", None)
+    if shutdown is not None:
+        shutdown()
+
+
+def _flushed(code: int) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            code = code or 120  # as Python ends when it can't flush
+        except BaseException:
+            code = code or 1
+    return code

@@ -1,0 +1,164 @@
+"""The Linux calls that Python lacks: namespaces, mounts, capabilities, Landlock, seccomp.
+
+ctypes on libc, standard library only. Each call raises OSError with its name. Policy is elsewhere.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import struct
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
+MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
+MS_NOATIME, MS_NODIRATIME, MS_RELATIME = 1024, 2048, 1 << 21
+MNT_DETACH = 2
+SIGCHLD = 17
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
+_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
+_CAPABILITY_VERSION_3 = 0x20080522
+
+MACHINE = platform.machine()
+_CLONE = {"x86_64": 56, "aarch64": 220}
+_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # alike everywhere
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _call(name: str, *arguments: object) -> int:
+    result: int = getattr(_libc, name)(*arguments)
+    return _checked(result, name)
+
+
+def _checked(result: int, name: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+    return result
+
+
+def _syscall(name: str, number: int, *arguments: object) -> int:
+    values = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    return _checked(int(_libc.syscall(ctypes.c_long(number), *values)), name)
+
+
+def supported() -> bool:
+    return MACHINE in _CLONE
+
+
+def unshare(flags: int) -> None:
+    _call("unshare", flags)
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
+    encoded = None if kind is None else kind.encode()
+    _call("mount", source.encode(), target.encode(), encoded, ctypes.c_ulong(flags), data.encode())
+
+
+def unmount(target: str) -> None:
+    _call("umount2", target.encode(), MNT_DETACH)
+
+
+def pivot_root(new: str, old: str) -> None:
+    _syscall("pivot_root", _PIVOT_ROOT[MACHINE], new.encode(), old.encode())
+
+
+def fork_into(flags: int) -> int:
+    """fork() into new namespaces. The caller must have one thread only.
+
+    The raw call leaves out libc's fork handlers, which matter only to other threads; the
+    interpreter's own are run by hand.
+    """
+    python = ctypes.pythonapi
+    python.PyOS_BeforeFork()
+    pid = int(_libc.syscall(ctypes.c_long(_CLONE[MACHINE]), ctypes.c_ulong(flags | SIGCHLD), 0, 0, 0, 0))
+    if pid == 0:
+        python.PyOS_AfterFork_Child()
+        return 0
+    number = ctypes.get_errno()
+    python.PyOS_AfterFork_Parent()
+    if pid < 0:
+        raise OSError(number, f"clone: {os.strerror(number)}")
+    return pid
+
+
+def die_with_parent() -> None:
+    """SIGKILL when the thread that created this process ends. Lost when the uid changes."""
+    _call("prctl", _PR_SET_PDEATHSIG, 9, 0, 0, 0)
+
+
+def drop_capabilities() -> None:
+    """All of them, from the bounding set too where we may."""
+    for number in range(64):
+        if _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
+            break
+    header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
+    _call("capset", header, bytes(24))
+
+
+def no_new_privileges() -> None:
+    _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def not_dumpable() -> None:
+    """No core files, and no other process of this uid may look inside."""
+    _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def install_filter(instructions: bytes) -> None:
+    """A seccomp filter (8 bytes an instruction) for this process, for good."""
+    program = _Program(len(instructions) // 8, instructions)
+    _call("prctl", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0)
+
+
+_READ = 1 << 2 | 1 << 3  # read a file, list a folder
+_FILE_READ = 1 << 2
+_EVERY_ACCESS = (1 << 13) - 1  # all that Landlock's first version knows
+
+
+def landlock_version() -> int:
+    """0 where the kernel has none."""
+    try:
+        return _syscall("landlock", _LANDLOCK_CREATE, None, 0, 1)
+    except OSError:
+        return 0
+
+
+def landlock(readable: list[str], writable: list[str]) -> None:
+    """From now on only these paths can be read, or read and written; nothing can be run."""
+    handled = struct.pack("Q", _EVERY_ACCESS)
+    ruleset = _syscall("landlock", _LANDLOCK_CREATE, handled, len(handled), 0)
+    try:
+        rules = [(path, _READ) for path in readable]
+        rules += [(path, _EVERY_ACCESS & ~1) for path in writable]
+        for path, access in rules:
+            _allow(ruleset, path, access)
+        _syscall("landlock", _LANDLOCK_RESTRICT, ruleset, 0)
+    finally:
+        os.close(ruleset)
+
+
+def _allow(ruleset: int, path: str, access: int) -> None:
+    try:
+        place = os.open(path, os.O_PATH)
+    except FileNotFoundError:
+        return
+    try:
+        if not os.path.isdir(path):
+            access &= _FILE_READ | 1 << 1
+        rule = struct.pack("=Qi", access, place)
+        _syscall("landlock", _LANDLOCK_ADD, ruleset, 1, rule, 0)
+    finally:
+        os.close(place)

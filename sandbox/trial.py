@@ -1,0 +1,151 @@
+"""One job in a zygote: sends it, judges each test, makes the Outcome.
+
+Standard library only. Holds the expected outputs, so it never runs in the zygote.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from dataclasses import asdict
+from typing import Any
+
+from sandbox import protocol
+from sandbox.base import Job, Outcome, Status, Test
+from sandbox.child import MEMORY_EXIT
+from sandbox.compare import compare_stdout, compare_value
+
+COMPILE_SECONDS = 20.0
+GRACE_SECONDS = 10.0  # beyond a test's own wall limit, for the zygote to answer
+BUSY = 1.2  # wall seconds for each CPU second: above it something else had the core
+
+
+class Lost(Exception):
+    """The zygote died or does not answer."""
+
+
+class Trial:
+    """`run` once. `was_busy`: some test that timed out had less of a core than it wanted."""
+
+    def __init__(self, sock: socket.socket, job: Job) -> None:
+        self._sock, self._job = sock, job
+        self.was_busy = False
+        self._passed = 0
+        self._cpu_s = self._wall_s = self._memory_mb = 0.0
+
+    def run(self) -> Outcome:
+        """Raises Lost."""
+        job = self._job
+        try:
+            source = job.source.encode("utf-8", "surrogatepass")
+            header = {"op": "job", "kind": self._kind(), "entry": job.entry_point}
+            limits = {**asdict(job.limits), "wall_s": job.limits.wall_s}
+            self._send({**header, "limits": limits}, source)
+            answer, _ = self._receive(COMPILE_SECONDS)
+            if not answer["ok"]:
+                return self._outcome("compile_error", answer["detail"], None)
+            outcome = self._tests()
+            self._send({"op": "end"})
+            return outcome
+        except (protocol.Closed, TimeoutError) as error:
+            raise Lost(str(error) or "no answer in time") from error
+
+    def _kind(self) -> str:
+        return self._job.tests[0].kind if self._job.tests else "stdin"
+
+    def _send(self, header: dict[str, Any], *blobs: bytes) -> None:
+        self._sock.settimeout(GRACE_SECONDS + 60)
+        protocol.send(self._sock, header, *blobs)
+
+    def _receive(self, seconds: float) -> tuple[dict[str, Any], list[bytes]]:
+        self._sock.settimeout(seconds)
+        answer, blobs = protocol.receive(self._sock)
+        if answer["op"] == "lost":
+            raise protocol.Closed(f"the program's process ended with status {answer['status']}")
+        return answer, blobs
+
+    def _tests(self) -> Outcome:
+        first: tuple[Status, str, int] | None = None
+        for number, test in enumerate(self._job.tests):
+            status, detail = self._one(test)
+            if status == "passed":
+                self._passed += 1
+            elif first is None:
+                first = status, detail, number
+                if not self._job.all_tests or status == "infra_error":
+                    break
+        if first is None:
+            return self._outcome("passed", "", None)
+        return self._outcome(*first)
+
+    def _outcome(self, status: Status, detail: str, failed: int | None) -> Outcome:
+        return Outcome(
+            key=self._job.key,
+            status=status,
+            detail=detail,
+            cpu_s=round(self._cpu_s, 4),
+            wall_s=round(self._wall_s, 4),
+            memory_mb=round(self._memory_mb, 1),
+            tests_passed=self._passed,
+            tests=len(self._job.tests),
+            failed_test=failed,
+        )
+
+    def _one(self, test: Test) -> tuple[Status, str]:
+        limits = self._job.limits
+        self._send({"op": "test"}, test.input.encode("utf-8", "surrogatepass"))
+        report, (stdout, result, stderr) = self._receive(limits.wall_s + GRACE_SECONDS)
+        self._cpu_s += report["cpu_s"]
+        self._wall_s += report["wall_s"]
+        self._memory_mb = max(self._memory_mb, report["memory_mb"])
+        stopped = self._stopped(report, stderr)
+        if stopped is not None:
+            return stopped
+        if test.kind == "stdin":
+            difference = compare_stdout(stdout, test.expected)
+        elif not result:
+            return "runtime_error", "the program ended without returning a value"
+        elif result.startswith(b"!"):
+            difference = result[1:].decode("utf-8", "replace")
+        else:
+            difference = compare_value(result, test.expected)
+        return ("passed", "") if difference is None else ("wrong_answer", difference)
+
+    def _stopped(self, report: dict[str, Any], stderr: bytes) -> tuple[Status, str] | None:
+        """The status of a program that did not end normally; None for one that did."""
+        limits, status = self._job.limits, report["status"]
+        if not report["began"]:
+            return "infra_error", f"a test could not be set up: {report['setup']}"
+        if max(report["written"]) >= limits.output_mb << 20:
+            return "output_limit", f"more than {limits.output_mb} MiB of output"
+        killed = status & 0x7F
+        if report["timed_out"] or report["cpu_s"] > limits.cpu_s:
+            self.was_busy |= report["wall_s"] > BUSY * report["cpu_s"] and not _sleeps(report)
+            what = "wall" if report["cpu_s"] <= limits.cpu_s else "CPU"
+            return "time_limit", f"{report['cpu_s']:.1f} s CPU, {report['wall_s']:.1f} s wall ({what})"
+        if report["memory_mb"] > limits.memory_mb:
+            return "memory_limit", f"{report['memory_mb']:.0f} MiB resident"
+        if status >> 8 == MEMORY_EXIT and not killed:
+            return "memory_limit", "MemoryError"
+        if killed:
+            return "runtime_error", f"killed by {_name(killed)}"
+        if status:
+            return "runtime_error", _last_line(stderr) or f"exit code {status >> 8}"
+        return None
+
+
+def _sleeps(report: dict[str, Any]) -> bool:
+    """Hardly any CPU at all: it waited of its own accord."""
+    return bool(report["cpu_s"] < 0.1 * report["wall_s"])
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _last_line(stderr: bytes) -> str:
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1][:300] if lines else ""
