@@ -80,7 +80,9 @@ def _same_leaf(left: object, other: object, tolerance: float) -> bool:
         if left == other:
             return True
         try:
-            return bool(tolerance) and math.isclose(left, other, rel_tol=tolerance, abs_tol=tolerance)
+            return bool(tolerance) and math.isclose(
+                left, other, rel_tol=tolerance, abs_tol=tolerance
+            )
         except OverflowError:
             return False
     return type(left) is type(other) and left == other

@@ -79,7 +79,9 @@ def fork_into(flags: int) -> int:
     """
     python = ctypes.pythonapi
     python.PyOS_BeforeFork()
-    pid = int(_libc.syscall(ctypes.c_long(_CLONE[MACHINE]), ctypes.c_ulong(flags | SIGCHLD), 0, 0, 0, 0))
+    pid = int(
+        _libc.syscall(ctypes.c_long(_CLONE[MACHINE]), ctypes.c_ulong(flags | SIGCHLD), 0, 0, 0, 0)
+    )
     if pid == 0:
         python.PyOS_AfterFork_Child()
         return 0

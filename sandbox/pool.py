@@ -32,7 +32,15 @@ class Zygote:
         from sandbox.zygote import LAUNCH
 
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-I", "-S", "-B", "-c", LAUNCH, str(Path(__file__).parent.parent)]
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            "-B",
+            "-c",
+            LAUNCH,
+            str(Path(__file__).parent.parent),
+        ]
         with theirs:
             self.process = subprocess.Popen(
                 [*command, str(theirs.fileno()), tier, json.dumps(modules)],

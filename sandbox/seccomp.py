@@ -181,4 +181,3 @@ def _fcntl(number: int) -> list[bytes]:
         _returning(ALLOW),
         _returning(ERRNO | EPERM),
     ]
-

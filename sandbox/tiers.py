@@ -111,5 +111,3 @@ def third_party() -> dict[str, str]:
             if name not in found and "site-packages" in folder and os.path.exists(place):
                 found[name] = os.path.realpath(place)
     return found
-
-

@@ -27,6 +27,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from importlib.machinery import PathFinder
 from types import CodeType
 from typing import Any, NoReturn
 
@@ -63,10 +64,13 @@ class Zygote:
         self.names = child.prelude()
         self.mapped = _mapped_bytes()  # before /proc is gone
         self.baseline = 0
+        self.landlock = linux.landlock_version() > 0
+        self.filter = seccomp.build(linux.MACHINE) if tier == "A" else None
 
     def isolate(self) -> None:
         """Namespaces and the small root. Raises OSError where the tier cannot be had."""
         if self.tier != "A":
+            sys.meta_path.append(_Allowed(self.modules))
             return
         if os.getuid() != 0:
             _become_root_inside()
@@ -209,10 +213,13 @@ class Candidate:
         sys.setrecursionlimit(child.RECURSION)
         os.environ.clear()
         if box is not None:
-            _landlock(self.zygote.modules, box)
-        if tier != "C":
-            own_pid = None if tier == "A" else os.getpid()
-            linux.install_filter(seccomp.build(linux.MACHINE, own_pid=own_pid))
+            _landlock([*self.zygote.modules.values()], box)
+        elif tier == "A" and self.zygote.landlock:
+            _landlock([root.SITE, "/dev/stdin"], root.BOX)
+        if tier == "B":
+            linux.install_filter(seccomp.build(linux.MACHINE, own_pid=os.getpid()))
+        elif self.zygote.filter is not None:
+            linux.install_filter(self.zygote.filter)
 
 
 class Files:
@@ -230,10 +237,7 @@ class Files:
         for target, source in zip((0, 1, RESULT, 2, RESULT + 1), spare, strict=True):
             os.dup2(source, target)
         os.closerange(RESULT + 2, MOST_FD)
-        sys.stdin = open(0, encoding="utf-8", closefd=False)
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace")
-        sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+        _open_streams()
         return RESULT + 1
 
     def sizes(self) -> list[int]:
@@ -252,6 +256,16 @@ class Files:
     def close(self) -> None:
         for fd in (self.stdin, *self.out):
             os.close(fd)
+
+
+def _open_streams() -> None:
+    """Python's own view of descriptors 0, 1 and 2, as a fresh interpreter has it."""
+    streams = [
+        os.fdopen(0, encoding="utf-8", closefd=False),
+        os.fdopen(1, "w", encoding="utf-8", closefd=False),
+        os.fdopen(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace"),
+    ]
+    sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__ = streams
 
 
 def _memory_file(name: str, data: bytes | None = None) -> int:
@@ -309,10 +323,26 @@ def _become_root_inside() -> None:
             file.write(text)
 
 
-def _landlock(modules: dict[str, str], box: str) -> None:
+_READABLE = ("/lib", "/lib64", "/usr/lib", "/usr/share/zoneinfo", sysconfig.get_path("stdlib"))
+_DEVICES = ("/dev/null", "/dev/urandom", "/dev/zero")
+
+
+def _landlock(modules: list[str], box: str) -> None:
     """Reads of the standard library and the allowed modules; writes in the box alone."""
-    readable = ["/lib", "/lib64", "/usr/lib", sysconfig.get_path("stdlib"), *modules.values()]
-    linux.landlock([*readable, "/dev/null", "/dev/urandom", "/dev/zero"], [box])
+    linux.landlock([*_READABLE, *modules, *_DEVICES], [box])
+
+
+class _Allowed:
+    """Finds the allowed third-party modules where no small root holds them (tiers B and C)."""
+
+    def __init__(self, modules: dict[str, str]) -> None:
+        self._folders = {
+            name.removesuffix(".py"): os.path.dirname(path) for name, path in modules.items()
+        }
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        folder = self._folders.get(name) if path is None else None
+        return PathFinder.find_spec(name, [folder]) if folder else None
 
 
 def _mapped_bytes() -> int:
