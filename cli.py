@@ -282,11 +282,11 @@ def _opened(flags: dict[str, Any], run_dir: Path | None, err: Console) -> Any:
     """The run of these flags: settings resolved, sandbox up, folder open."""
     import os
 
-    from ssd_eval.config import resolve
+    from ssd_eval.config import cores, resolve
 
     from ssd_eval.launch import default_folder, opened
 
-    workers = flags.pop("workers", None) or os.cpu_count() or 1
+    workers = flags.pop("workers", None) or cores()
     given = {name: value for name, value in flags.items() if value is not None}
     file = given.pop("config", None)
     config: RunConfig = resolve(given, config_file=file, environ=os.environ).config

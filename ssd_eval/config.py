@@ -1,0 +1,259 @@
+"""A run's settings: defaults, preset, --quick, TOML file, environment, flags; one frozen value.
+
+Validates and remembers where each value came from. Reads no checkpoints and starts nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ssd_eval.decoding import DecodingConfig
+from ssd_eval.errors import UsageError
+from ssd_eval.presets import PRESETS, Preset, preset
+from ssd_eval.recipe import Recipe
+
+PREFIX = "SSD_EVAL_"
+DEFAULT_PRESET = "organism"
+# A run may be continued with other values of these: every record keeps its own key, so what exists
+# stays true. All other settings decide what a record means, and name the run.
+EXTENSIBLE = frozenset({"t_eval", "top_k", "top_p", "samples", "k", "limit"})
+# How fast and where, never what.
+INCIDENTAL = frozenset({"device", "sampling_batch", "unsafe", "data_dir"})
+QUICK: Mapping[str, object] = {
+    "t_eval": (0.7, 1.0, 1.5),
+    "limit": 24,
+    "samples": 5,
+    "samples_per_prompt": 3,
+    "epochs": 2,
+}
+
+
+class RunConfig(BaseModel):
+    """Everything that decides a sweep's numbers, and how it is sampled."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: str = Field("organism", description="frozen model: a folder, hub id or shipped name")
+    distilled: str | None = Field(None, description="checkpoint to score instead of training one")
+    preset: str = Field(DEFAULT_PRESET, description="named settings of a model")
+    backend: str = Field("hf", description="sampling engine")
+    device: str = Field("auto", description="auto, cpu, cuda, ...")
+    dtype: str = Field("auto", description="auto, float32, bfloat16 or float16")
+    benchmark: str = Field("micro", description="name or .jsonl file")
+    data_dir: str | None = Field(None, description="where benchmark files are")
+    limit: int | None = Field(None, ge=1, description="score the first so many problems")
+    t_eval: tuple[float, ...] = Field(
+        (0.5, 0.7, 0.9, 1.0, 1.2, 1.5, 1.8), description="evaluation temperatures"
+    )
+    top_k: int = Field(20, description="evaluation top-k; 0 keeps all")
+    top_p: float = Field(0.8, description="evaluation top-p; 1 keeps all")
+    samples: int = Field(10, ge=1, description="completions of each problem at each temperature")
+    k: tuple[int, ...] = Field((1, 5), description="the k of pass@k")
+    t_train: float = Field(description="sampling temperature for training data")
+    train_top_k: int = Field(description="its top-k")
+    train_top_p: float = Field(description="its top-p")
+    samples_per_prompt: int = Field(ge=1, description="training completions of each prompt")
+    prompts_limit: int | None = Field(None, ge=1, description="sample the first so many prompts")
+    epochs: int | None = Field(None, ge=1, description="passes over the training data")
+    iterations: int | None = Field(None, ge=1, description="optimiser steps, instead of epochs")
+    lr: float = Field(gt=0, description="peak learning rate")
+    batch_size: int = Field(ge=1, description="training examples of one optimiser step")
+    drop_truncated: bool = Field(False, description="train on finished completions only")
+    drop_shortest: float = Field(0.0, ge=0, lt=1, description="share of shortest to leave out")
+    max_tokens: int = Field(ge=1, description="longest completion")
+    sampling_batch: int | None = Field(None, ge=1, description="rows decoded at once")
+    seed: int = Field(0, ge=0, description="seeds sampling, training and resampling")
+    unsafe: bool = Field(False, description="allow a sandbox with resource limits only")
+
+    @field_validator("t_eval", "k", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return (
+            [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("t_eval", "k")
+    @classmethod
+    def _distinct(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if not values:
+            raise ValueError("is empty; give at least one value")
+        if len(set(values)) != len(values):
+            raise ValueError("has a value twice; give each once")
+        return tuple(sorted(values))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunConfig:
+        if min(self.k) < 1:
+            raise ValueError(f"k {min(self.k)} is not positive; use 1 or more")
+        if max(self.k) > self.samples:
+            raise ValueError(
+                f"pass@{max(self.k)} needs at least {max(self.k)} samples of each problem, not "
+                f"{self.samples}; raise --samples or lower --k"
+            )
+        if (self.epochs is None) == (self.iterations is None):
+            raise ValueError("give epochs or iterations, and not both")
+        self.grid(), self.generation(), self.recipe()
+        return self
+
+    def grid(self) -> tuple[DecodingConfig, ...]:
+        return tuple(DecodingConfig(t, self.top_k, self.top_p) for t in self.t_eval)
+
+    def generation(self) -> DecodingConfig:
+        return DecodingConfig(self.t_train, self.train_top_k, self.train_top_p)
+
+    def baseline(self) -> DecodingConfig | None:
+        """The decoding that the preset prescribes for the base; None: the best is cross-fitted."""
+        return preset(self.preset).baseline
+
+    def evaluation(self) -> DecodingConfig | None:
+        """The same for the distilled checkpoint."""
+        return preset(self.preset).evaluation
+
+    def recipe(self) -> Recipe:
+        of_preset = preset(self.preset).recipe
+        scale = self.lr / of_preset.peak_lr
+        return replace(
+            of_preset,
+            epochs=self.epochs,
+            iterations=self.iterations,
+            peak_lr=self.lr,
+            floor_lr=of_preset.floor_lr * scale,
+            batch_size=self.batch_size,
+            micro_batch=min(of_preset.micro_batch, self.batch_size),
+            seed=self.seed,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+    def digest(self) -> str:
+        """8 hex digits over the settings that a run cannot change on its way."""
+        kept = {
+            name: value
+            for name, value in self.to_json().items()
+            if name not in EXTENSIBLE | INCIDENTAL
+        }
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """`sources` names, for each setting, where its value came from."""
+
+    config: RunConfig
+    sources: Mapping[str, str]
+
+
+def resolve(
+    flags: Mapping[str, Any], *, config_file: Path | None = None, environ: Mapping[str, str]
+) -> Resolved:
+    """Later sources win: defaults, preset, quick, file, environment, flags.
+
+    Raises UsageError, in one line, for an unknown setting or a value that makes no sense.
+    """
+    given = dict(flags)
+    quick = given.pop("quick", False)
+    layers = [
+        (f"file {config_file}", _from_file(config_file)),
+        ("environment", _from_environment(environ)),
+        ("flag", given),
+    ]
+    asked = [layer for _, layer in layers]
+    chosen = preset(_last(asked, "preset") or _preset_for(_last(asked, "base")))
+    layers[:0] = [(f"preset {chosen.name}", _of_preset(chosen))]
+    layers[1:1] = [("quick", dict(QUICK))] if quick else []
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(RunConfig.model_fields, "default")
+    for source, layer in layers:
+        for length, other in (("epochs", "iterations"), ("iterations", "epochs")):
+            if length in layer:
+                values.pop(other, None)
+        values |= layer
+        sources |= dict.fromkeys(layer, source)
+    return Resolved(_validated(values), sources)
+
+
+def _preset_for(base: str | None) -> str:
+    """The preset of the checkpoint itself. Raises UsageError where there is none."""
+    name = (base or DEFAULT_PRESET).rstrip("/").rsplit("/", 1)[-1].lower()
+    if name not in PRESETS:
+        raise UsageError(
+            f"no preset is known for the checkpoint {base!r}; say whose settings to start from: "
+            f"--preset {'|'.join(PRESETS)}"
+        )
+    return name
+
+
+def _of_preset(chosen: Preset) -> dict[str, Any]:
+    recipe = chosen.recipe
+    length = {"epochs": recipe.epochs} if recipe.epochs else {"iterations": recipe.iterations}
+    return {
+        "preset": chosen.name,
+        "base": chosen.model,
+        "t_train": chosen.generation.temperature,
+        "train_top_k": chosen.generation.top_k,
+        "train_top_p": chosen.generation.top_p,
+        "samples_per_prompt": chosen.samples_per_prompt,
+        "max_tokens": chosen.max_tokens,
+        "lr": recipe.peak_lr,
+        "batch_size": recipe.batch_size,
+        **length,
+    }
+
+
+def _last(layers: list[dict[str, Any]], name: str) -> Any:
+    return next((layer[name] for layer in reversed(layers) if name in layer), None)
+
+
+def _from_file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"config file {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"config file {path} is no TOML: {error}") from error
+    unknown = sorted(values.keys() - RunConfig.model_fields.keys())
+    if unknown:
+        raise UsageError(
+            f"config file {path}: unknown setting {unknown[0]!r}; known: "
+            f"{', '.join(RunConfig.model_fields)}"
+        )
+    return values
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    names = {PREFIX + name.upper(): name for name in RunConfig.model_fields}
+    return {names[key]: value for key, value in environ.items() if key in names}
+
+
+def _validated(values: Mapping[str, Any]) -> RunConfig:
+    try:
+        return RunConfig(**values)
+    except ValidationError as error:
+        raise UsageError("; ".join(_explained(error))) from error
+
+
+def _explained(error: ValidationError) -> Iterator[str]:
+    for each in error.errors():
+        message = each["msg"].removeprefix("Value error, ")
+        name = ".".join(str(part) for part in each["loc"][:1])
+        if not name:
+            yield message
+        else:
+            yield f"--{name.replace('_', '-')} {each['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
