@@ -17,13 +17,14 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+
     from ssd_eval.config import RunConfig
 
 Command = Callable[..., Any]
 INTERRUPTED = 130
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType):  # type: ignore[type-arg]
     """A comma-separated list of numbers."""
 
     name = "NUMBER,..."
@@ -283,7 +284,6 @@ def _opened(flags: dict[str, Any], run_dir: Path | None, err: Console) -> Any:
     import os
 
     from ssd_eval.config import cores, resolve
-
     from ssd_eval.launch import default_folder, opened
 
     workers = flags.pop("workers", None) or cores()

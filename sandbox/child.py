@@ -131,7 +131,7 @@ def _by_value(value: Any, base: type, depth: int) -> Any:
 def _key(key: Any) -> str:
     kind = type(key)
     if kind is str:
-        return key
+        return str(key)
     if key is None or kind in (bool, int, float):
         import json
 

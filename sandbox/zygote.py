@@ -265,7 +265,9 @@ def _open_streams() -> None:
         os.fdopen(1, "w", encoding="utf-8", closefd=False),
         os.fdopen(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace"),
     ]
-    sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__ = streams
+    for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
 def _memory_file(name: str, data: bytes | None = None) -> int:

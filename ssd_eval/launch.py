@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox.pool import Pool
-
 from benchmarks.base import Problem
+from sandbox.pool import Pool
 from ssd_eval import checkpoint, environment
 from ssd_eval.errors import UsageError
 from ssd_eval.store import RunStore

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandbox.pool import Pool
-
 from benchmarks import registry
 from sandbox.base import Limits
+from sandbox.pool import Pool
 from ssd_eval.errors import UsageError
 from ssd_eval.grade import grade_programs
 from ssd_eval.interchange import read

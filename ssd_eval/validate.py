@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sandbox.pool import Pool
-
 from benchmarks import registry
 from benchmarks.base import BenchmarkError, Problem
 from sandbox.base import Limits
+from sandbox.pool import Pool
 from ssd_eval.grade import check_gradable, grade_programs
 from ssd_eval.interchange import Program
 
