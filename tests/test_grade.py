@@ -14,6 +14,7 @@ from benchmarks.extract import extract
 from benchmarks.jsonl import read
 from benchmarks.micro import Micro
 from sandbox.base import Executor, Job, Limits, Outcome, SandboxError, Status, Test, Tier
+from sandbox.pool import Pool
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import UsageError
 from ssd_eval.grade import Cache, check_gradable, grade, grade_programs
@@ -224,12 +225,12 @@ def test_an_unasked_outcome_is_an_error() -> None:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Executor]:
-    module = pytest.importorskip("sandbox.pool", reason="sandbox.pool is not there yet")
     try:
-        with module.Pool(workers=1) as made:
-            yield made
+        made = Pool(workers=1)
     except SandboxError as error:
         pytest.skip(f"no sandbox tier here: {error}")
+    with made:
+        yield made
 
 
 def test_micros_references_pass_and_its_wrong_programs_fail(pool: Executor) -> None:
@@ -252,6 +253,14 @@ def test_micros_references_pass_and_its_wrong_programs_fail(pool: Executor) -> N
         assert verdict.status == expected, (verdict, rows[verdict.key.sample])
 
 
+# Both end in `Thread(target=main).start()`. The official checker reads the output when the module's
+# code has ended, before the thread prints; plain Python waits for the thread, and all tests pass.
+PASS_BUT_FOR_UNJOINED_THREADS = {
+    ("1883_C", "o1-preview-2024-09-12", True),
+    ("1899_C", "o1-preview-2024-09-12", True),
+}
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     not (SHARED / "lcb_dev_model_outputs.jsonl").exists(),
@@ -268,4 +277,9 @@ def test_verdicts_on_real_outputs_agree_with_the_published_ones(pool: Executor) 
     ]
     passed = {v.key.sample: v.passed for v in grade_programs(programs, problems, pool)}
     published = {index: row["expected"] == "pass" for index, row in enumerate(rows)}
-    assert {index for index in published if published[index] != passed[index]} == set()
+    differing = {
+        (rows[index]["question_id"], rows[index]["author"], passed[index])
+        for index in published
+        if published[index] != passed[index]
+    }
+    assert differing == PASS_BUT_FOR_UNJOINED_THREADS
