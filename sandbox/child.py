@@ -6,6 +6,7 @@ that is the program's doing, so nothing here is trusted: only bytes leave.
 
 from __future__ import annotations
 
+import builtins
 import os
 import sys
 import traceback
@@ -40,6 +41,8 @@ def prelude() -> dict[str, Any]:
     names: dict[str, Any] = {}
     for name in _AHEAD.split():
         __import__(name)
+    for name in ("exit", "quit"):  # what `site`, which we leave out, would add
+        setattr(builtins, name, sys.exit)
     exec(PRELUDE, names)
     names.pop("__builtins__")
     return names
