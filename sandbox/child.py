@@ -6,6 +6,7 @@ that is the program's doing, so nothing here is trusted: only bytes leave.
 
 from __future__ import annotations
 
+import atexit
 import builtins
 import os
 import sys
@@ -48,6 +49,15 @@ def prelude() -> dict[str, Any]:
     return names
 
 
+def fresh_interpreter() -> None:
+    """What a fork inherited and a new process would not have; one random stream for all runs."""
+    import random
+
+    sys.setrecursionlimit(RECURSION)
+    random.seed(0)
+    os.environ.clear()
+
+
 def run_stdin(code: CodeType, names: dict[str, Any]) -> NoReturn:
     """The program as `__main__` of this process."""
     _finish(lambda: exec(code, _main(names, "__main__")))
@@ -78,7 +88,8 @@ def _main(names: dict[str, Any], name: str) -> dict[str, Any]:
     module = ModuleType(name)
     sys.modules[name] = module
     module.__dict__.update(names)
-    module.__dict__["__file__"] = FILE
+    # `from sys import *` took the zygote's.
+    module.__dict__.update(__file__=FILE, stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr)
     return module.__dict__
 
 
@@ -147,6 +158,7 @@ def _finish(work: Any) -> NoReturn:
     try:
         code = _attempt(work)
         _wait_for_threads()
+        atexit._run_exitfuncs()
     except BaseException:
         code = 1
     os._exit(_flushed(code))

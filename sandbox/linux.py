@@ -21,7 +21,8 @@ MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 MS_NOATIME, MS_NODIRATIME, MS_RELATIME = 1024, 2048, 1 << 21
 MNT_DETACH = 2
 SIGCHLD = 17
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
+CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_SYS_ADMIN = 5, 6, 7, 8, 21
+_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP = 1, 24
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -97,22 +98,27 @@ def die_with_parent() -> None:
     _call("prctl", _PR_SET_PDEATHSIG, 9, 0, 0, 0)
 
 
-def drop_capabilities() -> None:
-    """All of them, from the bounding set too where we may."""
+def set_host_name(name: str) -> None:
+    _call("sethostname", name.encode(), len(name))
+
+
+def keep_capabilities(*kept: int) -> None:
+    """Drops all others; from the bounding set too where we may."""
     for number in range(64):
-        if _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
+        if number not in kept and _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
             break
+    drop_capabilities(*kept)
+
+
+def drop_capabilities(*kept: int) -> None:
+    """All but `kept`, for this process; the bounding set stays."""
+    mask = sum(1 << number for number in kept)  # all that are kept here are below 32
     header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
-    _call("capset", header, bytes(24))
+    _call("capset", header, struct.pack("6I", mask, mask, 0, 0, 0, 0))
 
 
 def no_new_privileges() -> None:
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-
-
-def not_dumpable() -> None:
-    """No core files, and no other process of this uid may look inside."""
-    _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 class _Program(ctypes.Structure):
@@ -125,9 +131,11 @@ def install_filter(instructions: bytes) -> None:
     _call("prctl", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0)
 
 
-_READ = 1 << 2 | 1 << 3  # read a file, list a folder
-_FILE_READ = 1 << 2
-_EVERY_ACCESS = (1 << 13) - 1  # all that Landlock's first version knows
+_READ_FILE, _READ_FOLDER = 1 << 2, 1 << 3
+_EXECUTE, _WRITE_FILE, _TRUNCATE, _DEVICE_CALLS = 1, 1 << 1, 1 << 14, 1 << 15
+# Rights on files that each version of Landlock knows; 2 adds moves, 3 truncation, 5 device calls.
+_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
+_ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _DEVICE_CALLS
 
 
 def landlock_version() -> int:
@@ -138,29 +146,35 @@ def landlock_version() -> int:
         return 0
 
 
-def landlock(readable: list[str], writable: list[str]) -> None:
-    """From now on only these paths can be read, or read and written; nothing can be run."""
-    handled = struct.pack("Q", _EVERY_ACCESS)
-    ruleset = _syscall("landlock", _LANDLOCK_CREATE, handled, len(handled), 0)
-    try:
-        rules = [(path, _READ) for path in readable]
-        rules += [(path, _EVERY_ACCESS & ~1) for path in writable]
-        for path, access in rules:
-            _allow(ruleset, path, access)
-        _syscall("landlock", _LANDLOCK_RESTRICT, ruleset, 0)
-    finally:
-        os.close(ruleset)
+def landlock_rules(readable: list[str], writable: list[str], unlisted: tuple[str, ...] = ()) -> int:
+    """A descriptor of rules: only these paths can be read, or read and written; nothing be run.
+
+    Below `unlisted`, files can be read, but folders not be listed. What is absent is left out.
+    """
+    every = (1 << _RIGHTS.get(landlock_version(), 16)) - 1
+    rules = _syscall("landlock", _LANDLOCK_CREATE, struct.pack("Q", every), 8, 0)
+    for path in unlisted:
+        _allow(rules, path, _READ_FILE)
+    for path in readable:
+        _allow(rules, path, _READ_FILE | _READ_FOLDER)
+    for path in writable:
+        _allow(rules, path, every & ~_EXECUTE)
+    return rules
 
 
-def _allow(ruleset: int, path: str, access: int) -> None:
+def _allow(rules: int, path: str, access: int) -> None:
     try:
         place = os.open(path, os.O_PATH)
     except FileNotFoundError:
         return
     try:
         if not os.path.isdir(path):
-            access &= _FILE_READ | 1 << 1
-        rule = struct.pack("=Qi", access, place)
-        _syscall("landlock", _LANDLOCK_ADD, ruleset, 1, rule, 0)
+            access &= _ON_FILES
+        _syscall("landlock", _LANDLOCK_ADD, rules, 1, struct.pack("=Qi", access, place), 0)
     finally:
         os.close(place)
+
+
+def obey_landlock(rules: int) -> None:
+    """For good. Needs `no_new_privileges` first."""
+    _syscall("landlock", _LANDLOCK_RESTRICT, rules, 0)

@@ -6,80 +6,28 @@ children. Chooses no problems and extracts no code.
 
 from __future__ import annotations
 
-import json
 import queue
-import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
-from pathlib import Path
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from types import TracebackType
 
-from sandbox import protocol, tiers
+from sandbox import tiers
 from sandbox.base import Job, Limits, Outcome, SandboxError, Tier
 from sandbox.trial import Lost, Trial
+from sandbox.worker import Zygote, proven
 
-HELLO_SECONDS = 30.0
-DONE = object()
-
-
-class Zygote:
-    """One zygote process and the socket to it."""
-
-    def __init__(self, tier: Tier, modules: dict[str, str]) -> None:
-        from sandbox.zygote import LAUNCH
-
-        ours, theirs = socket.socketpair()
-        command = [
-            sys.executable,
-            "-I",
-            "-S",
-            "-B",
-            "-c",
-            LAUNCH,
-            str(Path(__file__).parent.parent),
-        ]
-        with theirs:
-            self.process = subprocess.Popen(
-                [*command, str(theirs.fileno()), tier, json.dumps(modules)],
-                env={},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        self.sock = ours
-        self._greet()
-
-    def _greet(self) -> None:
-        self.sock.settimeout(HELLO_SECONDS)
-        try:
-            hello, _ = protocol.receive(self.sock)
-        except (protocol.Closed, TimeoutError) as error:
-            self.close()
-            raise SandboxError(
-                f"the sandbox's zygote does not start ({error}); run `ssd-eval doctor`"
-            ) from error
-        if not hello["ok"]:
-            self.close()
-            raise SandboxError(f"the sandbox cannot be set up: {hello['detail']}")
-        self.version = str(hello["detail"])
-
-    def close(self) -> None:
-        """Ends the zygote and all that it started."""
-        self.sock.close()
-        self.process.kill()
-        self.process.wait()
+Answers = queue.SimpleQueue["Outcome | BaseException"]
+Task = tuple[Job, Answers]
 
 
 class Pool:
     """`workers` zygotes of one tier. A context manager; see `sandbox.base.Executor`.
 
-    `tier` None takes the best that this machine offers, but C only with `unsafe`. Raises
-    SandboxError where it offers none.
+    `tier` None takes the best that this machine offers, but C only with `unsafe`. `limits` are
+    those of a usual job: a job's own decide, but for a larger stack. Raises SandboxError where no
+    sandbox can be had.
     """
 
     def __init__(
@@ -92,11 +40,30 @@ class Pool:
         if workers < 1:
             raise SandboxError(f"{workers} workers; use 1 or more")
         self._limits = limits or Limits()
-        self._tier: Tier = tiers.choose(tier, unsafe=unsafe)
         self._modules = tiers.third_party()
-        self._zygotes = [Zygote(self._tier, self._modules) for _ in range(workers)]
-        self._alone = threading.Lock()  # held by a program that is tried again with no neighbour
+        self._todo: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._alone = _Alone()
         self._closed = False
+        self._workers: list[_Worker] = []
+        reasons: dict[Tier, str] = {}
+        for each in tiers.candidates(tier, unsafe=unsafe):
+            try:
+                self._start(each, workers)
+                return
+            except SandboxError as error:
+                reasons[each] = str(error)
+        raise tiers.refusal(reasons)
+
+    def _start(self, tier: Tier, workers: int) -> None:
+        self._tier: Tier = tier
+        started = [_Worker(self, tier) for _ in range(workers)]
+        try:
+            for worker in started:
+                worker.wait_until_ready()
+        except SandboxError:
+            _end(started, self._todo)
+            raise
+        self._workers = started
 
     @property
     def tier(self) -> Tier:
@@ -106,97 +73,58 @@ class Pool:
         return {
             "tier": self._tier,
             "limits": asdict(self._limits),
-            "python": self._zygotes[0].version,
-            "modules": sorted(self._modules),
+            "python": self._workers[0].version,
+            "modules": sorted(name for name in self._modules if not name.endswith(".libs")),
         }
+
+    def zygote(self) -> Zygote:
+        """A new one. It dies with the thread that calls this."""
+        return proven(self._tier, self._modules, self._limits.stack_mb)
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         """Outcomes in the order they finish. Jobs are pulled one for each idle worker.
 
         A job whose worker is lost twice is an infra_error.
         """
-        todo: queue.Queue[Job | None] = queue.Queue()
-        results: queue.Queue[Outcome | BaseException] = queue.Queue()
-        threads = [
-            threading.Thread(target=self._work, args=(number, todo, results), daemon=True)
-            for number in range(len(self._zygotes))
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            yield from self._flow(iter(jobs), todo, results)
-        finally:
-            for _ in threads:
-                todo.put(None)
-            for thread in threads:
-                thread.join()
-
-    def _flow(
-        self,
-        jobs: Iterator[Job],
-        todo: queue.Queue[Job | None],
-        results: queue.Queue[Outcome | BaseException],
-    ) -> Iterator[Outcome]:
-        running = 0
-        exhausted = False
+        if self._closed:
+            raise SandboxError("the pool is closed; open another")
+        answers: Answers = queue.SimpleQueue()
+        source = iter(jobs)
+        running, exhausted = 0, False
         while True:
-            while not exhausted and running < len(self._zygotes) + 1:  # one waits: none idles
-                job = next(jobs, None)
+            while not exhausted and running < len(self._workers) + 1:  # one waits: none idles
+                job = next(source, None)
                 exhausted = job is None
                 if job is not None:
-                    todo.put(job)
+                    self._todo.put((job, answers))
                     running += 1
             if not running:
                 return
-            result = results.get()
+            answer = answers.get()
             running -= 1
-            if isinstance(result, BaseException):
-                raise result
-            yield result
+            if isinstance(answer, BaseException):
+                raise answer
+            yield answer
 
-    def _work(
-        self,
-        number: int,
-        todo: queue.Queue[Job | None],
-        results: queue.Queue[Outcome | BaseException],
-    ) -> None:
-        while (job := todo.get()) is not None:
-            try:
-                results.put(self._outcome(number, job))
-            except BaseException as error:
-                results.put(error)
+    def grade(self, zygote: Zygote, job: Job) -> Outcome:
+        """A time limit is tried once more with no neighbour, if the program lacked a whole core.
 
-    def _outcome(self, number: int, job: Job) -> Outcome:
-        lost = ""
-        for _ in range(2):
-            try:
-                return self._tried(number, job)
-            except Lost as error:
-                lost = str(error)
-                self._replace(number)
-        return Outcome(job.key, "infra_error", f"the sandbox lost it twice: {lost}"[:300])
-
-    def _tried(self, number: int, job: Job) -> Outcome:
-        """A time limit is tried once more alone where other programs were running beside it."""
-        trial = Trial(self._zygotes[number].sock, job)
-        outcome = trial.run()
+        Raises Lost.
+        """
+        trial = Trial(zygote.sock, job)
+        with self._alone.beside_others():
+            outcome = trial.run()
         if outcome.status != "time_limit" or not trial.was_busy:
             return outcome
-        with self._alone:
-            again = Trial(self._zygotes[number].sock, job).run()
-        if again.status == "time_limit":
-            return again
-        return Outcome(**{**vars(again), "flaky": True})
-
-    def _replace(self, number: int) -> None:
-        self._zygotes[number].close()
-        self._zygotes[number] = Zygote(self._tier, self._modules)
+        with self._alone.alone():
+            again = Trial(zygote.sock, job).run()
+        return again if again.status == "time_limit" else replace(again, flaky=True)
 
     def close(self) -> None:
+        """Ends all processes; programs that still run are killed."""
         if not self._closed:
             self._closed = True
-            for zygote in self._zygotes:
-                zygote.close()
+            _end(self._workers, self._todo)
 
     def __enter__(self) -> Pool:
         return self
@@ -208,3 +136,119 @@ class Pool:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _Worker:
+    """A thread that lives as long as its pool, since zygotes die with the thread they come from."""
+
+    def __init__(self, pool: Pool, tier: Tier) -> None:
+        self._pool = pool
+        self._ready: queue.SimpleQueue[SandboxError | None] = queue.SimpleQueue()
+        self._ending = False
+        self._zygote: Zygote | None = None
+        self.version = ""
+        self.thread = threading.Thread(target=self._live, name=f"sandbox-{tier}", daemon=True)
+        self.thread.start()
+
+    def wait_until_ready(self) -> None:
+        if (error := self._ready.get()) is not None:
+            raise error
+
+    def end(self) -> None:
+        """A program that runs is given up; the thread ends after that."""
+        self._ending = True
+        if (zygote := self._zygote) is not None:
+            zygote.interrupt()
+
+    def _live(self) -> None:
+        try:
+            self._zygote = self._pool.zygote()
+        except SandboxError as error:
+            self._ready.put(error)
+            return
+        self.version = self._zygote.version
+        self._ready.put(None)
+        while (task := self._pool._todo.get()) is not None:
+            job, answers = task
+            try:
+                answers.put(self._outcome(job))
+            except BaseException as error:  # to whoever asked
+                answers.put(error)
+        if self._zygote is not None:
+            self._zygote.close()
+
+    def _outcome(self, job: Job) -> Outcome:
+        lost = ""
+        for _ in range(2):
+            try:
+                return self._pool.grade(self._fresh(), job)
+            except Lost as error:
+                lost = str(error)
+                self._discard()
+        return Outcome(
+            job.key,
+            "infra_error",
+            f"the sandbox lost it twice: {lost}"[:300],
+            tests=len(job.tests),
+        )
+
+    def _fresh(self) -> Zygote:
+        if self._ending:
+            raise SandboxError("the pool was closed before the program's end")
+        if self._zygote is None:
+            self._zygote = self._pool.zygote()
+        return self._zygote
+
+    def _discard(self) -> None:
+        zygote, self._zygote = self._zygote, None
+        if zygote is not None:
+            zygote.close()
+
+
+def _end(workers: list[_Worker], todo: queue.SimpleQueue[Task | None]) -> None:
+    with suppress(queue.Empty):
+        while True:
+            task = todo.get_nowait()
+            if task is not None:
+                task[1].put(SandboxError("the pool was closed before the program's turn"))
+    for worker in workers:
+        worker.end()
+        todo.put(None)
+    for worker in workers:
+        worker.thread.join()
+
+
+class _Alone:
+    """Many beside each other, or one alone; who wants to be alone goes first."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._beside = 0
+        self._waiting = 0
+        self._taken = False
+
+    @contextmanager
+    def beside_others(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken and not self._waiting)
+            self._beside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._beside -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._changed:
+            self._waiting += 1
+            self._changed.wait_for(lambda: not self._taken and not self._beside)
+            self._waiting -= 1
+            self._taken = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken = False
+                self._changed.notify_all()

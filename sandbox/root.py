@@ -1,21 +1,35 @@
 """The file system that programs see: a small read-only root, built once in a mount namespace.
 
-Holds the standard library, the shared libraries it loads, an allow-list of third-party modules and
-three devices; no /proc, no /etc, none of the host's folders. Standard library only.
+Holds the interpreter, the standard library, the shared libraries they load, an allow-list of
+third-party modules and three devices, under names that tell nothing of the host; no /proc, no /etc,
+none of the host's folders. Standard library only.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import sysconfig
+from glob import glob
+from pathlib import Path
 
 from sandbox import linux
 
 BOX = "/box"
 SITE = "/site"
+PYTHON = "/python"
+EXECUTABLE = f"{PYTHON}/bin/python3"
+OWN_CODE = "/runner"
+_OWN_MODULES = "__init__ candidate child confine linux protocol root seccomp streams zygote"
 _DEVICES = ("null", "zero", "urandom")
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
-_HIDDEN = ("site-packages", "dist-packages")
+# Third-party packages lie inside some of what is bound, and they may hold the answers.
+_HIDDEN = (
+    "{0}/python3",
+    "{0}/site-python",
+    "{0}/python*/site-packages",
+    "{0}/python*/dist-packages",
+)
 _QUIET = linux.MS_NOSUID | linux.MS_NODEV
 _LOCKED = (
     (os.ST_RDONLY, linux.MS_RDONLY),
@@ -34,15 +48,18 @@ def build(modules: dict[str, str]) -> None:
     The caller is in a mount namespace of its own and may mount.
     """
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
-    sources = _opened(modules)
+    sources = _opened(_wanted(modules))
+    own = _own_code()
     linux.mount("tmpfs", _STAGE, "tmpfs", _QUIET, "mode=755,size=16m")
     os.umask(0o022)
     for target, descriptor in sources:
         _bind(descriptor, _STAGE + target, device=target.startswith("/dev/"))
     for folder in (BOX, SITE, "/tmp", "/old"):
         os.makedirs(_STAGE + folder, exist_ok=True)
-    _hide_packages()
-    os.close(os.open(_STAGE + "/dev/stdin", os.O_CREAT | os.O_WRONLY, 0o444))
+    _hide_packages([*_LIBRARIES, f"{PYTHON}/lib", f"{PYTHON}/lib64"])
+    for name, text in own.items():
+        _write(_STAGE + name, text)
+    _write(_STAGE + "/dev/stdin", b"")
     linux.pivot_root(_STAGE, _STAGE + "/old")
     os.chdir("/")
     linux.unmount("/old")
@@ -51,16 +68,42 @@ def build(modules: dict[str, str]) -> None:
     linux.mount("none", "/", None, flags)
 
 
-def _opened(modules: dict[str, str]) -> list[tuple[str, int]]:
-    """(target, descriptor) of everything to bind; opened before the stage hides anything."""
-    standard = sysconfig.get_path("stdlib")
-    wanted = {path: path for path in (*_LIBRARIES, standard)}
+def _wanted(modules: dict[str, str]) -> dict[str, str]:
+    """Targets in the new root, and what of the host is bound there."""
+    wanted = {path: path for path in _LIBRARIES}
+    wanted |= _interpreter()
     wanted |= {f"/dev/{name}": f"/dev/{name}" for name in _DEVICES}
-    wanted |= {f"{SITE}/{name}": path for name, path in modules.items()}
+    return wanted | {f"{SITE}/{name}": path for name, path in modules.items()}
+
+
+def _interpreter() -> dict[str, str]:
+    """The interpreter below PYTHON, so that no path of the host shows in a program."""
+    prefix = sys.base_prefix
+    wanted = {EXECUTABLE: os.path.realpath(sys.executable)}
+    if prefix == "/usr":  # its lib is everybody's
+        for key in ("stdlib", "platstdlib"):
+            path = sysconfig.get_path(key, vars={"base": prefix, "platbase": prefix})
+            wanted[PYTHON + path.removeprefix(prefix)] = path
+        return wanted
+    for name in ("lib", "lib64"):
+        wanted[f"{PYTHON}/{name}"] = f"{prefix}/{name}"
+    return wanted
+
+
+def _own_code() -> dict[str, bytes]:
+    here = Path(__file__).parent
+    return {
+        f"{OWN_CODE}/sandbox/{name}.py": (here / f"{name}.py").read_bytes()
+        for name in _OWN_MODULES.split()
+    }
+
+
+def _opened(wanted: dict[str, str]) -> list[tuple[str, int]]:
+    """(target, descriptor) of everything to bind; opened before the stage hides anything."""
     return [
         (target, os.open(path, os.O_PATH))
         for target, path in wanted.items()
-        if path and os.path.exists(path)
+        if os.path.exists(path)
     ]
 
 
@@ -69,13 +112,18 @@ def _bind(descriptor: int, target: str, *, device: bool) -> None:
     if os.path.isdir(source):
         os.makedirs(target, exist_ok=True)
     else:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
-    linux.mount(source, target, None, linux.MS_BIND)
+        _write(target, b"")
+    linux.mount(source, target, None, linux.MS_BIND | linux.MS_REC)
     flags = linux.MS_REMOUNT | linux.MS_BIND | linux.MS_NOSUID
     extra = 0 if device else linux.MS_RDONLY | linux.MS_NODEV
     linux.mount("none", target, None, flags | extra | _locked_flags(target))
     os.close(descriptor)
+
+
+def _write(path: str, content: bytes) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(content)
 
 
 def _locked_flags(path: str) -> int:
@@ -84,14 +132,11 @@ def _locked_flags(path: str) -> int:
     return sum(flag for seen, flag in _LOCKED if now & seen)
 
 
-def _hide_packages() -> None:
-    """Third-party packages lie inside some of what is bound; they may hold the answers."""
-    standard = sysconfig.get_path("stdlib")
-    places = [f"{standard}/{name}" for name in _HIDDEN]
-    places += ["/usr/lib/python3", "/usr/lib/python3/dist-packages", "/lib/python3"]
-    for place in places:
-        if os.path.isdir(_STAGE + place):
-            linux.mount("tmpfs", _STAGE + place, "tmpfs", _QUIET | linux.MS_RDONLY, "mode=755")
+def _hide_packages(folders: list[str]) -> None:
+    patterns = [pattern.format(_STAGE + folder) for folder in folders for pattern in _HIDDEN]
+    for place in sorted({place for pattern in patterns for place in glob(pattern)}):
+        if os.path.isdir(place) and not os.path.islink(place):  # the outer ones hide the inner
+            linux.mount("tmpfs", place, "tmpfs", _QUIET | linux.MS_RDONLY, "mode=755")
 
 
 def fresh_box(size_mb: int) -> None:
@@ -104,8 +149,7 @@ def fresh_box(size_mb: int) -> None:
 def show_stdin(data: bytes) -> int:
     """A /dev/stdin that can be opened by name; the descriptor to read it from."""
     path = f"{BOX}/.stdin"
-    with open(path, "wb") as file:
-        file.write(data)
+    _write(path, data)
     os.chmod(path, 0o444)
     linux.mount(path, "/dev/stdin", None, linux.MS_BIND)
     os.unlink(path)

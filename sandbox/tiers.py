@@ -12,9 +12,14 @@ from dataclasses import dataclass
 from functools import cache
 
 from sandbox import linux
-from sandbox.base import SandboxError, Tier
+from sandbox.base import Limits, SandboxError, Tier
 
 ORDER: tuple[Tier, ...] = ("A", "B", "C")
+MEANING: dict[Tier, str] = {
+    "A": "namespaces, a small root, Landlock where present, system call filter",
+    "B": "Landlock and a system call filter",
+    "C": "resource limits only",
+}
 # Modules that contest programs import where judges have them. Never all of site-packages: that
 # holds benchmarks, and so answers.
 ALLOWED = (
@@ -34,71 +39,55 @@ class Offer:
 
 @cache
 def probe() -> tuple[Offer, ...]:
-    """Starts one zygote in each tier and runs a program in it."""
+    """Starts one zygote in each tier and runs a program in it. About 0.3 s each."""
+    if reason := unsupported():
+        return tuple(Offer(tier, False, reason) for tier in ORDER)
     return tuple(_tried(tier) for tier in ORDER)
 
 
-def choose(wanted: Tier | None, *, unsafe: bool) -> Tier:
-    """The tier to use. Raises SandboxError with the fix where it cannot be had."""
+def best() -> Tier | None:
+    """The tier that a Pool takes by itself; never C."""
+    return next((each.tier for each in probe() if each.available and each.tier != "C"), None)
+
+
+def unsupported() -> str:
+    """Why there can be no sandbox here at all; empty where there can."""
     if not sys.platform.startswith("linux") or not linux.supported():
-        raise SandboxError(
-            f"no sandbox for {sys.platform} on {linux.MACHINE}; use Linux on x86_64 or aarch64"
-        )
-    if wanted is not None:
-        return _wanted(wanted, unsafe)
-    for tier in ("A", "B"):
-        if _works(tier):
-            return tier
-    if unsafe:
-        return "C"
-    reasons = "; ".join(f"{offer.tier}: {offer.reason}" for offer in probe() if not offer.available)
-    raise SandboxError(
-        f"this machine offers no sandbox ({reasons}); allow user namespaces (sysctl "
-        "user.max_user_namespaces), use a kernel with Landlock, or accept --unsafe"
+        return f"no sandbox for {sys.platform} on {linux.MACHINE}; use Linux on x86_64 or aarch64"
+    return ""
+
+
+def candidates(wanted: Tier | None, *, unsafe: bool) -> tuple[Tier, ...]:
+    """The tiers to try, best first. Raises SandboxError where none may be."""
+    if reason := unsupported():
+        raise SandboxError(reason)
+    if wanted is None:
+        return ORDER if unsafe else ("A", "B")
+    if wanted not in ORDER:
+        raise SandboxError(f"no sandbox tier {wanted!r}; use A, B or C")
+    if wanted == "C" and not unsafe:
+        raise SandboxError("tier C isolates nothing but resources; accept that with --unsafe")
+    return (wanted,)
+
+
+def refusal(reasons: dict[Tier, str]) -> SandboxError:
+    """What to tell the user when no tier could be started."""
+    tried = "; ".join(f"tier {tier}: {reason}" for tier, reason in reasons.items())
+    return SandboxError(
+        f"no sandbox can be set up here ({tried}); allow user namespaces (sysctl "
+        "user.max_user_namespaces and, where it exists, kernel.unprivileged_userns_clone), "
+        "use a kernel with Landlock, or accept resource limits alone with --unsafe"
     )
 
 
-def _wanted(tier: Tier, unsafe: bool) -> Tier:
-    if tier == "C" and not unsafe:
-        raise SandboxError("tier C isolates nothing but resources; it needs --unsafe")
-    offer = _tried(tier)
-    if not offer.available:
-        raise SandboxError(f"sandbox tier {tier} is not to be had here: {offer.reason}")
-    return tier
-
-
-def _works(tier: Tier) -> bool:
-    return _tried(tier).available
-
-
-@cache
 def _tried(tier: Tier) -> Offer:
-    from sandbox.pool import Zygote
+    from sandbox.worker import proven
 
-    if tier == "B" and linux.landlock_version() < 1:
-        return Offer(tier, False, "the kernel has no Landlock")
     try:
-        zygote = Zygote(tier, {})
+        proven(tier, {}, Limits().stack_mb).close()
     except SandboxError as error:
         return Offer(tier, False, str(error))
-    try:
-        return _ran(tier, zygote)
-    finally:
-        zygote.close()
-
-
-def _ran(tier: Tier, zygote: object) -> Offer:
-    """Whether a test really runs: a namespace can be granted and its mounts refused."""
-    from sandbox.base import Job, Test
-    from sandbox.trial import Lost, Trial
-
-    job = Job("probe", "print(input())", (Test("stdin", "1\n", "1\n"),))
-    try:
-        outcome = Trial(zygote.sock, job).run()  # type: ignore[attr-defined]
-    except Lost as error:
-        return Offer(tier, False, str(error))
-    passed = outcome.status == "passed"
-    return Offer(tier, passed, "" if passed else f"{outcome.status}: {outcome.detail}")
+    return Offer(tier, True)
 
 
 @cache
@@ -108,6 +97,6 @@ def third_party() -> dict[str, str]:
     for folder in sys.path:
         for name in ALLOWED:
             place = os.path.join(folder, name)
-            if name not in found and "site-packages" in folder and os.path.exists(place):
+            if name not in found and "-packages" in folder and os.path.exists(place):
                 found[name] = os.path.realpath(place)
     return found

@@ -38,10 +38,12 @@ class Trial:
         job = self._job
         try:
             source = job.source.encode("utf-8", "surrogatepass")
-            header = {"op": "job", "kind": self._kind(), "entry": job.entry_point}
+            header = {"op": "job", "entry": job.entry_point}
             limits = {**asdict(job.limits), "wall_s": job.limits.wall_s}
             self._send({**header, "limits": limits}, source)
             answer, _ = self._receive(COMPILE_SECONDS)
+            if answer["op"] == "lost":
+                return self._outcome("compile_error", _compiler_end(answer["status"]), None)
             if not answer["ok"]:
                 return self._outcome("compile_error", answer["detail"], None)
             outcome = self._tests()
@@ -50,19 +52,13 @@ class Trial:
         except (protocol.Closed, TimeoutError) as error:
             raise Lost(str(error) or "no answer in time") from error
 
-    def _kind(self) -> str:
-        return self._job.tests[0].kind if self._job.tests else "stdin"
-
     def _send(self, header: dict[str, Any], *blobs: bytes) -> None:
         self._sock.settimeout(GRACE_SECONDS + 60)
         protocol.send(self._sock, header, *blobs)
 
     def _receive(self, seconds: float) -> tuple[dict[str, Any], list[bytes]]:
         self._sock.settimeout(seconds)
-        answer, blobs = protocol.receive(self._sock)
-        if answer["op"] == "lost":
-            raise protocol.Closed(f"the program's process ended with status {answer['status']}")
-        return answer, blobs
+        return protocol.receive(self._sock)
 
     def _tests(self) -> Outcome:
         first: tuple[Status, str, int] | None = None
@@ -93,8 +89,11 @@ class Trial:
 
     def _one(self, test: Test) -> tuple[Status, str]:
         limits = self._job.limits
-        self._send({"op": "test"}, test.input.encode("utf-8", "surrogatepass"))
-        report, (stdout, result, stderr) = self._receive(limits.wall_s + GRACE_SECONDS)
+        self._send({"op": "test", "kind": test.kind}, test.input.encode("utf-8", "surrogatepass"))
+        report, blobs = self._receive(limits.wall_s + GRACE_SECONDS)
+        if report["op"] == "lost":
+            raise Lost(f"the process that starts tests ended with status {report['status']}")
+        stdout, result, stderr = blobs
         self._cpu_s += report["cpu_s"]
         self._wall_s += report["wall_s"]
         self._memory_mb = max(self._memory_mb, report["memory_mb"])
@@ -119,13 +118,15 @@ class Trial:
         if max(report["written"]) >= limits.output_mb << 20:
             return "output_limit", f"more than {limits.output_mb} MiB of output"
         killed = status & 0x7F
-        if report["timed_out"] or _used_up(report["cpu_s"], killed, limits.cpu_s):
+        if report["timed_out"] or report["cpu_s"] > limits.cpu_s:
             self.was_busy |= report["wall_s"] > BUSY * report["cpu_s"] and not _sleeps(report)
             return "time_limit", f"{report['cpu_s']:.1f} s CPU, {report['wall_s']:.1f} s wall"
         if report["memory_mb"] > limits.memory_mb:
             return "memory_limit", f"{report['memory_mb']:.0f} MiB resident"
         if status >> 8 == MEMORY_EXIT and not killed:
             return "memory_limit", "MemoryError"
+        if killed == signal.SIGKILL:  # neither ours nor its own: pid 1 can't kill itself
+            return "memory_limit", "killed by the kernel, which was out of memory"
         if killed:
             return "runtime_error", f"killed by {_name(killed)}"
         if status:
@@ -133,9 +134,14 @@ class Trial:
         return None
 
 
-def _used_up(cpu_s: float, killed: int, limit: float) -> bool:
-    """The kernel counts in ticks, so that its kill may come well before the exact limit."""
-    return cpu_s > limit or (killed == signal.SIGKILL and cpu_s > limit / 2)
+def _compiler_end(status: int) -> str:
+    """Why the compiler took its process with it. Raises Lost where the source is not to blame."""
+    killed = status & 0x7F
+    if killed == signal.SIGXCPU:
+        return "the source takes too long to compile"
+    if killed in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT):
+        return f"the compiler crashed on the source ({_name(killed)})"
+    raise Lost(f"the process that compiles ended with status {status}")
 
 
 def _sleeps(report: dict[str, Any]) -> bool:

@@ -309,6 +309,6 @@ def test_first_failing_test_ends_a_program_unless_all_are_asked_for(pool: Pool) 
 @pytest.mark.skipif(not os.path.exists("/proc"), reason="needs /proc")
 def test_nothing_of_the_pool_is_alive_after_close() -> None:
     with Pool(2) as opened:
-        pids = [zygote.process.pid for zygote in opened._zygotes]
+        pids = [worker._zygote.process.pid for worker in opened._workers]
         list(opened.run([Job("j", "print(1)", (Test("stdin", "", "1"),))]))
     assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)

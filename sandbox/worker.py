@@ -1,0 +1,97 @@
+"""One zygote process as the evaluator sees it: start, greeting, end. Judges nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from sandbox import namespace, protocol
+from sandbox.base import Job, SandboxError, Test, Tier
+
+HELLO_SECONDS = 30.0
+CLOSE_SECONDS = 2.0
+# A virtual environment's own interpreter is a link to this one; programs get no more than it has.
+INTERPRETER: str = getattr(sys, "_base_executable", sys.executable)
+_PROBE = Job("probe", "print(input())", (Test("stdin", "1\n", "1\n"),))
+
+
+class Zygote:
+    """A running zygote and the socket to it. It dies with the thread that starts it."""
+
+    def __init__(self, tier: Tier, modules: dict[str, str], stack_mb: int) -> None:
+        self.sock, theirs = socket.socketpair()
+        self._boxes = None if tier == "A" else tempfile.mkdtemp(prefix="ssd-eval-")
+        package = str(Path(__file__).parent.parent)
+        launch = namespace.LAUNCH.format(stage="namespace")
+        arguments = [tier, str(stack_mb), self._boxes or "", json.dumps(modules)]
+        with theirs:
+            inside = str(theirs.fileno())
+            self.process = subprocess.Popen(
+                [INTERPRETER, *namespace.FLAGS, "-c", launch, package, inside, *arguments],
+                env=namespace.ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        try:
+            self.version = self._greet()
+        except SandboxError:
+            self.close()
+            raise
+
+    def _greet(self) -> str:
+        self.sock.settimeout(HELLO_SECONDS)
+        try:
+            hello, _ = protocol.receive(self.sock)
+        except (protocol.Closed, TimeoutError) as error:
+            raise SandboxError(f"its first process does not start ({error})") from error
+        if not hello["ok"]:
+            raise SandboxError(str(hello["detail"]))
+        return str(hello["detail"])
+
+    def prove(self) -> None:
+        """Runs a program: a namespace may be granted and what is needed in it refused."""
+        from sandbox.trial import Lost, Trial
+
+        try:
+            outcome = Trial(self.sock, _PROBE).run()
+        except Lost as error:
+            raise SandboxError(f"it ran no program: {error}") from error
+        if outcome.status != "passed":
+            raise SandboxError(f"{outcome.status}: {outcome.detail}")
+
+    def interrupt(self) -> None:
+        """Makes whoever waits for an answer see the end; from another thread."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # it is gone already
+
+    def close(self) -> None:
+        """Ends the zygote and all that it started: tests first, each by its parent."""
+        self.sock.close()
+        try:
+            self.process.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()  # the kernel then kills the rest
+            self.process.wait()
+        if self._boxes is not None:
+            shutil.rmtree(self._boxes, ignore_errors=True)
+
+
+def proven(tier: Tier, modules: dict[str, str], stack_mb: int) -> Zygote:
+    """A zygote that has run a program. Raises SandboxError with the reason."""
+    zygote = Zygote(tier, modules, stack_mb)
+    try:
+        zygote.prove()
+    except SandboxError:
+        zygote.close()
+        raise
+    return zygote
