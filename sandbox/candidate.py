@@ -54,7 +54,6 @@ class Candidate:
         code, problem = self._compiled(source)
         if code is not None and self._import_heavy(source):
             self.limits["mapped"] += _HEAVY_ROOM
-        self.baseline_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         protocol.send(self.sock, {"op": "compiled", "ok": code is not None, "detail": problem})
         by_name = b"/dev/stdin" in source
         while code is not None:
