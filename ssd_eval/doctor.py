@@ -86,14 +86,14 @@ def _packages() -> Check:
 
 
 def _sandbox() -> Check:
-    from sandbox.base import SandboxError
-    from sandbox.tiers import choose, probe
+    from sandbox.tiers import best, probe
 
     offers = ", ".join(f"{o.tier} {'yes' if o.available else 'no'}" for o in probe())
-    try:
-        return Check("sandbox", True, f"uses tier {choose(None, unsafe=False)} ({offers})")
-    except SandboxError as error:
-        return Check("sandbox", False, offers, str(error))
+    tier = best()
+    if tier is not None:
+        return Check("sandbox", True, f"uses tier {tier} ({offers})")
+    reasons = "; ".join(f"{o.tier}: {o.reason}" for o in probe() if not o.available)
+    return Check("sandbox", False, reasons, "allow user namespaces, or accept --unsafe")
 
 
 def _organism() -> Check:
