@@ -20,7 +20,9 @@ SITE = "/site"
 PYTHON = "/python"
 EXECUTABLE = f"{PYTHON}/bin/python3"
 OWN_CODE = "/runner"
-_OWN_MODULES = "__init__ candidate child confine linux protocol root seccomp streams zygote"
+_OWN_MODULES = (
+    "__init__ candidate child confine linux protocol root seccomp seccomp_calls streams zygote"
+)
 _DEVICES = ("null", "zero", "urandom")
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
 # Third-party packages lie inside some of what is bound, and they may hold the answers.
