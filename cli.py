@@ -258,7 +258,6 @@ def validate(name: str, as_json: bool, no_color: bool, **settings: Any) -> None:
 def doctor(as_json: bool, no_color: bool) -> None:
     """Check the installation, the sandbox and the machine."""
     from ssd_eval.doctor import diagnose
-
     from ssd_eval.listing import check_rows
 
     checks = diagnose()
