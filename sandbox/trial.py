@@ -105,7 +105,7 @@ class Trial:
         elif not result:
             return "runtime_error", "the program ended without returning a value"
         elif result.startswith(b"!"):
-            difference = result[1:].decode("utf-8", "replace")
+            difference = _one_line(result[1:])
         else:
             difference = compare_value(result, test.expected)
         return ("passed", "") if difference is None else ("wrong_answer", difference)
@@ -157,5 +157,11 @@ def _name(number: int) -> str:
 
 
 def _last_line(stderr: bytes) -> str:
-    lines = stderr.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1][:300] if lines else ""
+    lines = stderr.strip().splitlines()
+    return _one_line(lines[-1]) if lines else ""
+
+
+def _one_line(text: bytes) -> str:
+    """What a program wrote, fit for a terminal."""
+    shown = text[:4000].decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "?" for c in shown)[:300]
