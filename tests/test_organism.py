@@ -184,3 +184,16 @@ def test_theory_predicts_a_conflict_that_distilling_resolves() -> None:
 def test_theory_predicts_nothing_to_win_without_a_conflict() -> None:
     prediction = predict(CONTROL, DecodingConfig(1.0, 20, 0.8), top_k=20, top_p=0.8)
     assert prediction.base_best[1] == pytest.approx(prediction.student_best[1])
+
+
+@pytest.mark.slow
+def test_pretraining_is_deterministic(tmp_path) -> None:
+    from safetensors.numpy import load_file
+
+    from ssd_eval.organism.pretrain import pretrain
+
+    plan = Pretraining(steps=3, batch=8, tokenizer_examples=400)
+    for name in ("a", "b"):
+        pretrain(tmp_path / name, CONFLICT, plan, seed=0)
+    left, right = (load_file(tmp_path / name / "model.safetensors") for name in ("a", "b"))
+    assert all((left[name] == right[name]).all() for name in left)
