@@ -10,16 +10,14 @@ import os
 import re
 import resource
 import select
-import shutil
 import signal
 import socket
-import tempfile
 import time
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any, NoReturn
 
-from sandbox import child, linux, protocol, root
+from sandbox import boxes, child, linux, protocol, root
 from sandbox.confine import MIB, Confinement
 from sandbox.streams import RESULT, Streams
 
@@ -70,9 +68,7 @@ class Candidate:
                 text = source.decode("utf-8", "surrogatepass")
                 return compile(text, child.FILE, "exec", dont_inherit=True), ""
             except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
-                at = getattr(error, "lineno", None)
-                where = f", line {at}" if at else ""
-                return None, f"{type(error).__name__}: {getattr(error, 'msg', error)}{where}"[:300]
+                return None, _described(error)[:300]
 
     def _import_heavy(self, source: bytes) -> bool:
         found = [
@@ -88,11 +84,11 @@ class Candidate:
 
     def _test(self, code: CodeType, kind: str, data: bytes, by_name: bool) -> None:
         streams = Streams(data)
-        boxes = self.inherited.boxes
-        box = tempfile.mkdtemp(dir=boxes) if boxes else None
+        folder = self.inherited.boxes
+        box = boxes.make(folder) if folder else None
         ready, done = os.pipe()
         started = time.monotonic()
-        pid = linux.fork_into(0 if boxes else linux.CLONE_NEWPID | linux.CLONE_NEWNS)
+        pid = linux.fork_into(0 if folder else linux.CLONE_NEWPID | linux.CLONE_NEWNS)
         if pid == 0:
             self._be_the_test(code, kind, streams, done, by_name, box)
         os.close(done)
@@ -114,7 +110,7 @@ class Candidate:
         protocol.send(self.sock, report, *streams.contents(int(self.limits["output_mb"]) * MIB))
         streams.close()
         if box is not None:
-            shutil.rmtree(box, ignore_errors=True)
+            boxes.remove(box)
 
     def _watch(self, pid: int) -> bool:
         """Waits; whether it had to be killed. An evaluator that is gone ends the test and us."""
@@ -164,6 +160,13 @@ class Candidate:
         root.fresh_box(int(self.limits["box_mb"]))
         if by_name:
             streams.stdin = root.show_stdin(streams.data)
+
+
+def _described(error: Exception) -> str:
+    message = getattr(error, "msg", None) or str(error)
+    line = getattr(error, "lineno", None)
+    kind = type(error).__name__
+    return (f"{kind}: {message}" if message else kind) + (f", line {line}" if line else "")
 
 
 @contextlib.contextmanager

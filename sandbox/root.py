@@ -21,7 +21,8 @@ PYTHON = "/python"
 EXECUTABLE = f"{PYTHON}/bin/python3"
 OWN_CODE = "/runner"
 _OWN_MODULES = (
-    "__init__ candidate child confine linux protocol root seccomp seccomp_calls streams zygote"
+    *("__init__", "boxes", "candidate", "child", "confine", "linux", "protocol", "root"),
+    *("seccomp", "seccomp_calls", "streams", "zygote"),
 )
 _DEVICES = ("null", "zero", "urandom")
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
@@ -95,8 +96,7 @@ def _interpreter() -> dict[str, str]:
 def _own_code() -> dict[str, bytes]:
     here = Path(__file__).parent
     return {
-        f"{OWN_CODE}/sandbox/{name}.py": (here / f"{name}.py").read_bytes()
-        for name in _OWN_MODULES.split()
+        f"{OWN_CODE}/sandbox/{name}.py": (here / f"{name}.py").read_bytes() for name in _OWN_MODULES
     }
 
 

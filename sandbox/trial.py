@@ -36,6 +36,10 @@ class Trial:
     def run(self) -> Outcome:
         """Raises Lost."""
         job = self._job
+        if not job.tests:
+            return self._outcome(
+                "infra_error", "a job without tests, which nothing could fail", None
+            )
         try:
             source = job.source.encode("utf-8", "surrogatepass")
             header = {"op": "job", "entry": job.entry_point}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from sandbox import namespace, protocol
+from sandbox import boxes, namespace, protocol
 from sandbox.base import Job, SandboxError, Test, Tier
 
 HELLO_SECONDS = 30.0
@@ -25,7 +23,7 @@ class Zygote:
 
     def __init__(self, tier: Tier, modules: dict[str, str], stack_mb: int) -> None:
         self.sock, theirs = socket.socketpair()
-        self._boxes = None if tier == "A" else tempfile.mkdtemp(prefix="ssd-eval-")
+        self._boxes = None if tier == "A" else boxes.make()
         package = str(Path(__file__).parent.parent)
         launch = namespace.LAUNCH.format(stage="namespace")
         arguments = [tier, str(stack_mb), self._boxes or "", json.dumps(modules)]
@@ -83,7 +81,7 @@ class Zygote:
             self.process.kill()  # the kernel then kills the rest
             self.process.wait()
         if self._boxes is not None:
-            shutil.rmtree(self._boxes, ignore_errors=True)
+            boxes.remove(self._boxes)
 
 
 def proven(tier: Tier, modules: dict[str, str], stack_mb: int) -> Zygote:

@@ -69,7 +69,8 @@ def test_memory_is_the_programs_own(pool: Pool) -> None:
     ballast = bytearray(200 << 20)  # the evaluator's, which a process started from it inherits
     with Pool(1) as opened:
         small, large = one(opened, "print(1)"), one(opened, "x = bytearray(100 << 20)\nprint(1)")
-    assert len(ballast) and small.memory_mb < 10
+    assert len(ballast)
+    assert small.memory_mb < 10
     assert 95 < large.memory_mb < 115
 
 
@@ -146,6 +147,11 @@ def test_output_right_in_a_test_of_its_own_input(pool: Pool) -> None:
     tests = tuple(Test("stdin", f"{n} {n}\n", f"{2 * n}\n") for n in range(10))
     [outcome] = pool.run([replace(ADD, tests=tests)])
     assert (outcome.tests_passed, outcome.tests) == (10, 10)
+
+
+def test_job_without_tests_passes_nothing(pool: Pool) -> None:
+    [outcome] = pool.run([replace(ADD, tests=())])
+    assert outcome.status == "infra_error"
 
 
 def test_keys_come_back(pool: Pool) -> None:
@@ -309,7 +315,8 @@ def test_nothing_outlives_the_evaluator(sent: signal.Signals) -> None:
     evaluator = subprocess.Popen(
         [sys.executable, "-c", EVALUATOR], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
-    assert evaluator.stdout and evaluator.stdout.readline() == b"ready\n"
+    assert evaluator.stdout
+    assert evaluator.stdout.readline() == b"ready\n"
     pids: list[int] = []
     while len(pids) < 6:  # two zygotes, two candidates, two tests
         time.sleep(0.1)
