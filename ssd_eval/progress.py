@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from rich import progress as rich_progress
     from rich.console import Console
 
 
@@ -64,14 +65,14 @@ class Bars:
 
 
 class _Bar:
-    def __init__(self, bars: object, task: object) -> None:
+    def __init__(self, bars: rich_progress.Progress, task: rich_progress.TaskID) -> None:
         self._bars, self._task = bars, task
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        self._bars.update(self._task, advance=count, note=note)  # type: ignore[attr-defined]
+        self._bars.update(self._task, advance=count, note=note)
 
 
-def _bars(console: Console):  # type: ignore[no-untyped-def]
+def _bars(console: Console) -> rich_progress.Progress:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

@@ -69,6 +69,7 @@ def run(job: Sweep) -> SweepResult:
     """Does what is left of the sweep, and gathers its result. Raises what the stages raise."""
     config = job.config
     with _loaded(config, config.base) as base:
+        _record_template(job)
         training = [] if config.distilled else _training(job, base)
         stages.draw(job.store, base, training, job.progress, SAMPLE_SSD)
         base_requests = _scored(job, base, "base", config.baseline())
@@ -113,6 +114,16 @@ def train_distilled(job: Sweep) -> dict[str, object]:
         stages.draw(job.store, backend, training, job.progress, SAMPLE_SSD)
     path = _distilled(job, training)
     return {"checkpoint": path, **job.store.manifest["training"]}
+
+
+def _record_template(job: Sweep) -> None:
+    """The chat template decides every prompt; the manifest says which one it was."""
+    if job.config.backend != "hf" or "chat_template" in job.store.manifest:
+        return
+    from ssd_eval.checkpoint import chat_template_hash, load_tokenizer
+
+    tokenizer = load_tokenizer(job.config.base)
+    job.store.update(chat_template=chat_template_hash(tokenizer))
 
 
 @contextmanager

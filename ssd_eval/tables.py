@@ -67,7 +67,7 @@ def verdict(comparison: Comparison) -> Text:
     if word == "inconclusive":
         sentence += f" ({_smallest(difference)})"
     elif difference.mean is not None:
-        sentence += f", {_points(difference.mean)} pp {_interval(difference, signed=True)}"
+        sentence += f", {_points(difference.mean)} pp {_interval(difference)}"
         sentence += f", p {_p_value(group.adjusted_p)} after Holm; {_smallest(difference)}"
     return Text(sentence, style=COLOURS[word])
 
@@ -193,9 +193,9 @@ def _margin(margin: Margin) -> str:
     fitted, strict = margin.fitted, margin.strict
     parts = []
     if fitted.mean is not None:
-        parts.append(f"{_points(fitted.mean)} pp {_interval(fitted, signed=True)} cross-fitted")
+        parts.append(f"{_points(fitted.mean)} pp {_interval(fitted)} cross-fitted")
     if strict.mean is not None:
-        parts.append(f"{_points(strict.mean)} {_interval(strict, signed=True)} over its naive best")
+        parts.append(f"{_points(strict.mean)} {_interval(strict)} over its naive best")
     if margin.naive is not None:
         parts.append(f"{_points(margin.naive)} naive on both sides")
     return "; ".join(parts) or "no problem has enough samples"
@@ -225,11 +225,11 @@ def _delta(group: GroupDifference) -> Text:
     difference = group.difference
     if difference.mean is None:
         return Text(DASH)
-    text = f"{_points(difference.mean)}\n{_interval(difference, signed=True)}"
+    text = f"{_points(difference.mean)}\n{_interval(difference)}"
     return Text(text.strip(), style=COLOURS[group.verdict], justify="right")
 
 
-def _interval(difference: Difference, *, signed: bool) -> str:
+def _interval(difference: Difference) -> str:
     if difference.low is None or difference.high is None:
         return ""
     return f"[{_points(difference.low)}, {_points(difference.high)}]"
