@@ -14,7 +14,7 @@ import signal
 import socket
 import time
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
 from sandbox import boxes, child, linux, protocol, root
@@ -31,9 +31,9 @@ class Inherited:
     """What every program starts from."""
 
     confinement: Confinement
-    names: dict[str, Any]
+    modules_by_kind: dict[str, ModuleType]  # what programs run as
     boxes: str | None  # the folder for tests' working folders; None: a mount of their own
-    modules: frozenset[str]
+    third_party: frozenset[str]
     mapped: int = 0  # bytes of address space
     baseline_kb: int = 0  # resident
 
@@ -74,7 +74,7 @@ class Candidate:
         found = [
             name
             for name in _HEAVY
-            if name in self.inherited.modules
+            if name in self.inherited.third_party
             and re.search(rb"\b(import|from)\s+([\w, ]+,\s*)?" + name.encode(), source)
         ]
         for name in found:
@@ -148,10 +148,11 @@ class Candidate:
                 os.write(done, f"{type(error).__name__}: {error}".encode()[:190])
             os._exit(1)
         os.close(done)
+        module = self.inherited.modules_by_kind[kind]
         if kind == "stdin":
-            child.run_stdin(code, self.inherited.names)
+            child.run_stdin(code, module)
         arguments = streams.data.decode("utf-8", "surrogatepass")
-        child.run_functional(code, self.inherited.names, self.entry, arguments, RESULT)
+        child.run_functional(code, module, self.entry, arguments, RESULT)
 
     def _working_folder(self, streams: Streams, by_name: bool, box: str | None) -> None:
         if box is not None:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import atexit
 import builtins
+import json
 import os
+import random
 import sys
+import threading
 import traceback
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
@@ -37,45 +40,49 @@ PRELUDE = "\n".join(
 RECURSION = 50_000
 
 
-def prelude() -> dict[str, Any]:
-    """The names every program starts with, as LiveCodeBench gives them."""
+def prepared() -> dict[str, ModuleType]:
+    """By kind of test, the module a program runs as, with the names LiveCodeBench gives it.
+
+    Made before the forks, each of which has its own copy: to fill it there costs a tenth of a test.
+    """
     names: dict[str, Any] = {}
     for name in _AHEAD.split():
         __import__(name)
     for name in ("exit", "quit"):  # what `site`, which we leave out, would add
         setattr(builtins, name, sys.exit)
     exec(PRELUDE, names)
-    names.pop("__builtins__")
-    return names
+    modules = {"stdin": ModuleType("__main__"), "functional": ModuleType("program")}
+    for module in modules.values():
+        module.__dict__.update(names, __file__=FILE, __builtins__=builtins)
+    return modules
 
 
 def fresh_interpreter() -> None:
     """What a fork inherited and a new process would not have; one random stream for all runs."""
-    import random
-
     sys.setrecursionlimit(RECURSION)
     random.seed(0)
     os.environ.clear()
 
 
-def run_stdin(code: CodeType, names: dict[str, Any]) -> NoReturn:
+def run_stdin(code: CodeType, module: ModuleType) -> NoReturn:
     """The program as `__main__` of this process."""
-    _finish(lambda: exec(code, _main(names, "__main__")))
+    _finish(lambda: exec(code, _entered(module)))
 
 
 def run_functional(
-    code: CodeType, names: dict[str, Any], entry: str, arguments: str, result: int
+    code: CodeType, module: ModuleType, entry: str, arguments: str, result: int
 ) -> NoReturn:
     """Calls the program's method or function; its value goes to the descriptor `result` as JSON."""
+    loads, dumps = json.loads, json.dumps
 
     def call() -> None:
-        import json
-
-        namespace = _main(names, "program")
+        values = loads(arguments)
+        namespace = _entered(module)
         exec(code, namespace)
-        value = _callable(namespace, entry)(*json.loads(arguments))
+        value = _callable(namespace, entry)(*values)
+        sys.set_int_max_str_digits(0)
         try:
-            text = json.dumps(plain(value)).encode()
+            text = dumps(plain(value)).encode()
         except (TypeError, RecursionError) as error:
             text = b"!" + str(error).encode("utf-8", "replace")  # no JSON: a wrong answer
         while text:
@@ -84,12 +91,10 @@ def run_functional(
     _finish(call)
 
 
-def _main(names: dict[str, Any], name: str) -> dict[str, Any]:
-    module = ModuleType(name)
-    sys.modules[name] = module
-    module.__dict__.update(names)
+def _entered(module: ModuleType) -> dict[str, Any]:
+    sys.modules[module.__name__] = module
     # `from sys import *` took the zygote's.
-    module.__dict__.update(__file__=FILE, stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr)
+    module.__dict__.update(stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr)
     return module.__dict__
 
 
@@ -147,8 +152,6 @@ def _key(key: Any) -> str:
     if kind is str:
         return str(key)
     if key is None or kind in (bool, int, float):
-        import json
-
         return json.dumps(key)
     raise TypeError(f"the result has a key of type {kind.__name__}")
 
@@ -196,8 +199,6 @@ def _explain(error: BaseException) -> None:
 
 
 def _wait_for_threads() -> None:
-    import threading
-
     shutdown = getattr(threading, "_shutdown", None)
     if shutdown is not None:
         shutdown()

@@ -58,10 +58,10 @@ def _prepare(tier: str, uid: int | None, boxes: str, modules: dict[str, str]) ->
     else:
         sys.meta_path.append(_Allowed(modules))
     _thread.stack_size(_THREAD_STACK)
-    names = child.prelude()
+    by_kind = child.prepared()
     sys.modules.pop("sandbox", None)
     confined = confine.confinement(tier, uid, modules, boxes or None)
-    return Inherited(confined, names, boxes or None, frozenset(modules))
+    return Inherited(confined, by_kind, boxes or None, frozenset(modules))
 
 
 def _serve(sock: socket.socket, inherited: Inherited) -> None:

@@ -104,6 +104,26 @@ def test_method_of_solution_or_plain_function(pool: Pool) -> None:
     assert "Solution.f" in missing.detail
 
 
+@pytest.mark.parametrize(
+    ("returned", "expected", "status"),
+    [
+        ("{1, 2}", "[1, 2]", "wrong_answer"),
+        ("deque([1])", "[1]", "wrong_answer"),
+        ("{1: (2, 3)}", '{"1": [2, 3]}', "passed"),
+        ("float('inf')", "1", "wrong_answer"),
+        ("'\\ud800'", '"x"', "wrong_answer"),
+    ],
+)
+def test_returned_value(pool: Pool, returned: str, expected: str, status: str) -> None:
+    outcome = one(pool, f"def f(): return {returned}", Test("functional", "[]", expected))
+    assert outcome.status == status, outcome
+
+
+def test_value_that_holds_itself_is_wrong(pool: Pool) -> None:
+    source = "def f():\n    x = []\n    x.append(x)\n    return x"
+    assert one(pool, source, Test("functional", "[]", "[]")).status == "wrong_answer"
+
+
 def test_program_is_compiled_without_our_future_imports(pool: Pool) -> None:
     assert one(pool, "def f(x: Missing): pass").status == "runtime_error"
 

@@ -79,18 +79,16 @@ def test_box_is_empty_in_each_test_and_gone_after(pool: Pool) -> None:
     assert outcome.tests_passed == 3, outcome
 
 
-def test_box_of_tier_b_leaves_no_folder() -> None:
-    def boxes() -> set[str]:
-        return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("ssd-eval-")}
-
-    before = boxes()
+def test_box_of_tier_b_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with Pool(1, tier="B") as opened:
+        assert len(os.listdir(tmp_path)) == 1
         source = (
             "import os\nos.mkdir('closed', 0)\nos.symlink('/', 'link')\n"
             "for _ in range(3000):\n    os.mkdir('d')\n    os.chdir('d')\nprint(1)"
         )
         assert one(opened, source).status == "passed"
-    assert not boxes() - before
+    assert os.listdir(tmp_path) == []
 
 
 def test_packages_beside_the_standard_library_are_out_of_reach(pool: Pool) -> None:
