@@ -85,7 +85,7 @@ def test_box_of_tier_b_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.Monk
         assert len(os.listdir(tmp_path)) == 1
         source = (
             "import os\nos.mkdir('closed', 0)\nos.symlink('/', 'link')\n"
-            "for _ in range(3000):\n    os.mkdir('d')\n    os.chdir('d')\nprint(1)"
+            "for _ in range(1200):\n    os.mkdir('d')\n    os.chdir('d')\nprint(1)"
         )
         assert one(opened, source).status == "passed"
     assert os.listdir(tmp_path) == []
