@@ -5,14 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import RunFolderError
+from ssd_eval.manifest import MANIFEST
 from ssd_eval.records import Completion, SampleKey, Verdict
-from ssd_eval.store import COMPLETIONS, MANIFEST, VERDICTS, RunStore
+from ssd_eval.store import COMPLETIONS, VERDICTS, RunStore
 
 
 def completion(sample: int = 0, text: str = "print(1)") -> Completion:
@@ -24,8 +28,12 @@ def verdict(sample: int = 0, status: str = "passed") -> Verdict:
     return Verdict(completion(sample).key, status, "", "python-fence", 0.1, 3, 3)  # type: ignore[arg-type]
 
 
-def opened(folder: Path, digest: str = "abc") -> RunStore:
-    return RunStore.open(folder, digest=digest, manifest={"seed": 0})
+def opened(folder: Path, digest: str = "abc", **pinned: str) -> RunStore:
+    return RunStore.open(folder, digest=digest, manifest={"seed": 0}, pinned=pinned)
+
+
+def full(*_: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.parametrize("text", ["", "a\nb\r\n", "\0", "\ud800 lone", "é 𝄞", "\u2028", '"\\'])
@@ -97,11 +105,8 @@ def test_second_writer_is_refused(tmp_path: Path) -> None:
 
 
 def test_full_disk_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     with opened(tmp_path / "run") as store:
-        monkeypatch.setattr("ssd_eval.store.os.write", full)
+        monkeypatch.setattr("ssd_eval.journal.os.write", full)
         with pytest.raises(RunFolderError, match=r"No space left.*kept"):
             store.add_completion(completion())
         monkeypatch.undo()
@@ -136,3 +141,152 @@ def test_empty_manifest_is_refused_with_the_fix(tmp_path: Path) -> None:
     (tmp_path / "run" / MANIFEST).write_text("")
     with pytest.raises(RunFolderError, match="another --run-dir"):
         opened(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"null",
+        b"{}",
+        b"\xff",
+        b"[" * 100_000,
+        {"key": "abcd"},
+        {"key": ["a", "b", "c", 1.5]},
+        {"key": ["a", "b", "c", [1]]},
+        {"text": 5},
+        {"token_ids": "abc"},
+        {"finish": "maybe"},
+        {"decoding": {"temperature": -1, "top_k": 0, "top_p": 1}},
+        {"decoding": None},
+        {"unknown": 1},
+    ],
+    ids=lambda line: str(line)[:30],
+)
+def test_whole_line_that_is_no_record_is_refused_with_its_number(
+    tmp_path: Path, line: bytes | dict[str, object]
+) -> None:
+    with opened(tmp_path / "run") as store:
+        store.add_completion(completion(0))
+    if isinstance(line, dict):
+        line = json.dumps({**completion(1).to_json(), **line}).encode()
+    with (tmp_path / "run" / COMPLETIONS).open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(RunFolderError, match=r"completions\.jsonl, line 2 is corrupt"):
+        opened(tmp_path / "run")
+
+
+def test_verdict_of_an_unknown_status_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path / "run") as store:
+        store.add_verdict(verdict(0, "wonderful"))
+    with pytest.raises(RunFolderError, match=r"verdicts\.jsonl, line 1"):
+        opened(tmp_path / "run")
+
+
+def test_refused_folder_is_not_changed(tmp_path: Path) -> None:
+    with opened(tmp_path / "run") as store:
+        store.finish()
+    (tmp_path / "run" / VERDICTS).write_text("{}\n")
+    before = (tmp_path / "run" / MANIFEST).read_bytes()
+    with pytest.raises(RunFolderError):
+        opened(tmp_path / "run")
+    with pytest.raises(RunFolderError):
+        opened(tmp_path / "run", digest="xyz")
+    assert (tmp_path / "run" / MANIFEST).read_bytes() == before
+
+
+def test_half_written_record_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    with opened(tmp_path / "run") as store:
+        store.add_completion(completion(0))
+        monkeypatch.setattr("ssd_eval.journal.os.write", lambda fd, data: write(fd, data[:30]))
+        with pytest.raises(RunFolderError, match="No space left"):
+            store.add_completion(completion(1))
+        monkeypatch.undo()
+        store.add_completion(completion(2))
+    with opened(tmp_path / "run") as again:
+        assert set(again.completions) == {completion(0).key, completion(2).key}
+
+
+def test_folder_is_free_again_after_a_failed_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(tmp_path / "run")
+    monkeypatch.setattr("ssd_eval.journal.os.fsync", full)
+    with pytest.raises(RunFolderError, match="No space left"):
+        store.close()
+    monkeypatch.undo()
+    opened(tmp_path / "run").close()
+
+
+def test_folder_is_free_again_after_a_refusal(tmp_path: Path) -> None:
+    opened(tmp_path / "run").close()
+    with pytest.raises(RunFolderError, match="other settings"):
+        opened(tmp_path / "run", digest="xyz")
+    opened(tmp_path / "run").close()
+
+
+@pytest.mark.parametrize("lost", ["journal.os.open", "manifest.os.fsync"])
+def test_failure_while_a_folder_is_made_leaves_one_to_continue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    opens = os.open
+
+    def failing(first: object, *rest: object) -> int:
+        """No records can be created; the lock can."""
+        if str(first).endswith(".lock"):
+            return opens(first, *rest)  # type: ignore[arg-type]
+        return full()
+
+    monkeypatch.setattr(f"ssd_eval.{lost}", failing)
+    with pytest.raises(RunFolderError, match="No space left"):
+        opened(tmp_path / "run")
+    monkeypatch.undo()
+    opened(tmp_path / "run").close()
+
+
+def test_manifest_is_the_first_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seen(*_: object) -> None:
+        raise RuntimeError(sorted(path.name for path in (tmp_path / "run").iterdir()))
+
+    monkeypatch.setattr("ssd_eval.store.Journal", seen)
+    with pytest.raises(RuntimeError) as error:
+        opened(tmp_path / "run")
+    assert error.value.args[0] == [".lock", MANIFEST]
+
+
+def test_pinned_content_may_grow_but_not_change(tmp_path: Path) -> None:
+    opened(tmp_path / "run", one="aa", two="bb").close()
+    opened(tmp_path / "run", one="aa").close()
+    opened(tmp_path / "run", one="aa", three="cc").close()
+    for pinned in ({"two": "xx"}, {"one": "aa", "three": "xx"}):
+        with pytest.raises(RunFolderError, match=r"has changed since.*another --run-dir"):
+            opened(tmp_path / "run", **pinned)
+
+
+def test_killed_writer_leaves_every_finished_record(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "from pathlib import Path\n"
+        "from test_store import completion, opened\n"
+        "store = opened(Path(sys.argv[1]))\n"
+        "for sample in range(10**9):\n"
+        "    store.add_completion(completion(sample))\n"
+        "    print(sample, flush=True)\n"
+    )
+    arguments = [str(tmp_path / "run"), str(Path(__file__).parent)]
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout
+        for line in writer.stdout:
+            if int(line) == 300:
+                with pytest.raises(RunFolderError, match="in use"):
+                    opened(tmp_path / "run")
+                writer.send_signal(signal.SIGKILL)
+                break
+        told = [int(line) for line in writer.stdout if line.endswith("\n")]
+    with opened(tmp_path / "run") as store:
+        samples = {key.sample for key in store.completions}
+    assert samples == set(range(len(samples)))
+    assert len(samples) > max(told, default=300)
