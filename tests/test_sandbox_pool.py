@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -290,7 +291,7 @@ def test_alone_means_no_neighbour() -> None:
                     wrong.append(list(inside))
                 inside.remove(kind)
 
-    threads = [threading.Thread(target=work, args=(k,)) for k in ("alone", "alone", "b", "b", "b")]
+    threads = [threading.Thread(target=work, args=(k,)) for k in ("b", "b", "alone", "b", "alone")]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -319,6 +320,11 @@ def _descendants(pid: int) -> list[int]:
     return [*children, *(each for child in children for each in _descendants(child))]
 
 
+def _is_fork(pid: int) -> bool:
+    command = Path(f"/proc/{pid}/cmdline")
+    return command.exists() and b"os.fork()" in command.read_bytes()
+
+
 EVALUATOR = """
 import sys
 from sandbox.base import Job, Limits, Test
@@ -330,17 +336,24 @@ with Pool(2) as pool:
 """
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
-def test_nothing_outlives_the_evaluator(sent: signal.Signals) -> None:
+# Its copies of the sockets stay open when the evaluator dies, so that no end of file tells of it.
+FORKS = "import os, time\nif os.fork() == 0:\n    time.sleep(8)\n    os._exit(0)\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "forks"), [(signal.SIGKILL, False), (signal.SIGKILL, True), (signal.SIGINT, False)]
+)
+def test_nothing_outlives_the_evaluator(sent: signal.Signals, forks: bool) -> None:
+    program = EVALUATOR.replace("    source", textwrap.indent(FORKS, "    ") + "    source", forks)
     evaluator = subprocess.Popen(
-        [sys.executable, "-c", EVALUATOR], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     assert evaluator.stdout
     assert evaluator.stdout.readline() == b"ready\n"
     pids: list[int] = []
     while len(pids) < 6:  # two zygotes, two candidates, two tests
         time.sleep(0.1)
-        pids = _descendants(evaluator.pid)
+        pids = [pid for pid in _descendants(evaluator.pid) if not (forks and _is_fork(pid))]
     evaluator.send_signal(sent)
     evaluator.wait(5)
     end = time.monotonic() + 1

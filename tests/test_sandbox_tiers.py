@@ -198,7 +198,7 @@ from sandbox.pool import Pool
 assert os.getuid() != 0
 source = '''
 import os, threading
-os.makedirs("closed/inner"); os.mkdir("shut", 0)
+os.mkdir("open"); os.mkdir("open/shut", 0); os.mkdir("shut", 0)
 open("f", "w").close()
 thread = threading.Thread(target=lambda: None)
 thread.start(); thread.join()
