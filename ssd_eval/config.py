@@ -5,16 +5,26 @@ Validates and remembers where each value came from. Reads no checkpoints and sta
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import UsageError
@@ -22,6 +32,7 @@ from ssd_eval.presets import PRESETS, Preset, preset
 from ssd_eval.recipe import Recipe
 
 PREFIX = "SSD_EVAL_"
+NO_SETTINGS = frozenset({"SSD_EVAL_SHARED_DATA"})  # where this project's own tests find their data
 DEFAULT_PRESET = "organism"
 # A run may be continued with other values of these: every record keeps its own key, so what exists
 # stays true. All other settings decide what a record means, and name the run.
@@ -74,12 +85,35 @@ class RunConfig(BaseModel):
     seed: int = Field(0, ge=0, description="seeds sampling, training and resampling")
     unsafe: bool = Field(False, description="allow a sandbox with resource limits only")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        """TOML's `seed = true` is a slip, not a 1."""
+        if (
+            isinstance(value, bool)
+            and cls.model_fields[str(info.field_name)].annotation is not bool
+        ):
+            raise ValueError("is true or false; give a number or a text")
+        return value
+
     @field_validator("t_eval", "k", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        return (
-            [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-        )
+        if isinstance(value, int | float):
+            return (value,)
+        if isinstance(value, str):
+            return [part for part in value.split(",") if part.strip()]
+        return value
+
+    @field_validator("base", "distilled")
+    @classmethod
+    def _one_spelling(cls, value: str | None) -> str | None:
+        """`folder/`, as shells complete it, names the same run as `folder`."""
+        if value is None:
+            return None
+        if not value.strip():
+            raise ValueError("is empty; give a folder, hub id or shipped name")
+        return value.rstrip("/") or value
 
     @field_validator("t_eval", "k")
     @classmethod
@@ -101,7 +135,11 @@ class RunConfig(BaseModel):
             )
         if (self.epochs is None) == (self.iterations is None):
             raise ValueError("give epochs or iterations, and not both")
-        self.grid(), self.generation(), self.recipe()
+        self.grid(), self.recipe()
+        try:
+            self.generation()
+        except UsageError as error:
+            raise UsageError(f"decoding for training: {error}") from error
         return self
 
     def grid(self) -> tuple[DecodingConfig, ...]:
@@ -168,7 +206,8 @@ def resolve(
         ("flag", given),
     ]
     asked = [layer for _, layer in layers]
-    chosen = preset(_last(asked, "preset") or _preset_for(_last(asked, "base")))
+    named = _last(asked, "preset")
+    chosen = preset(_preset_for(_last(asked, "base")) if named is None else str(named))
     layers[:0] = [(f"preset {chosen.name}", _of_preset(chosen))]
     layers[1:1] = [("quick", dict(QUICK))] if quick else []
     values: dict[str, Any] = {}
@@ -177,14 +216,15 @@ def resolve(
         for length, other in (("epochs", "iterations"), ("iterations", "epochs")):
             if length in layer:
                 values.pop(other, None)
+                sources[other] = source
         values |= layer
         sources |= dict.fromkeys(layer, source)
-    return Resolved(_validated(values), sources)
+    return Resolved(_validated(values, sources), sources)
 
 
-def _preset_for(base: str | None) -> str:
+def _preset_for(base: Any) -> str:
     """The preset of the checkpoint itself. Raises UsageError where there is none."""
-    name = (base or DEFAULT_PRESET).rstrip("/").rsplit("/", 1)[-1].lower()
+    name = str(base or DEFAULT_PRESET).rstrip("/").rsplit("/", 1)[-1].lower()
     if name not in PRESETS:
         raise UsageError(
             f"no preset is known for the checkpoint {base!r}; say whose settings to start from: "
@@ -218,40 +258,69 @@ def _from_file(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        values = tomllib.loads(path.read_text())
+        text = path.read_text()
+        values = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"config file {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"config file {path} is no TOML: {error}") from error
-    unknown = sorted(values.keys() - RunConfig.model_fields.keys())
-    if unknown:
-        raise UsageError(
-            f"config file {path}: unknown setting {unknown[0]!r}; known: "
-            f"{', '.join(RunConfig.model_fields)}"
-        )
+    for name in values:
+        if name not in RunConfig.model_fields:
+            raise UsageError(
+                f"config file {path}{_line_of(name, text)}: unknown setting {name!r}; "
+                + _meant(name, list(RunConfig.model_fields))
+            )
     return values
 
 
+def _line_of(name: str, text: str) -> str:
+    """Where the file first gives `name`, as far as a line tells it; tomllib does not."""
+    found = re.search(rf"^[ \t\[\"']*{re.escape(name)}\b", text, re.MULTILINE)
+    return f", line {text.count(chr(10), 0, found.start()) + 1}" if found else ""
+
+
+def _meant(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+
+
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """An empty variable counts as unset, as shells have it."""
     names = {PREFIX + name.upper(): name for name in RunConfig.model_fields}
-    return {names[key]: value for key, value in environ.items() if key in names}
+    given = {key: value for key, value in environ.items() if key.startswith(PREFIX)}
+    for unknown in sorted(given.keys() - names.keys() - NO_SETTINGS):
+        raise UsageError(
+            f"{unknown} in the environment is no setting; "
+            + _meant(unknown.removeprefix(PREFIX).lower(), list(RunConfig.model_fields))
+        )
+    return {names[key]: value for key, value in given.items() if key in names and value}
 
 
-def _validated(values: Mapping[str, Any]) -> RunConfig:
+def _validated(values: Mapping[str, Any], sources: Mapping[str, str]) -> RunConfig:
     try:
         return RunConfig(**values)
     except ValidationError as error:
-        raise UsageError("; ".join(_explained(error))) from error
+        raise UsageError("; ".join(_explained(error, sources))) from error
 
 
-def _explained(error: ValidationError) -> Iterator[str]:
+def _explained(error: ValidationError, sources: Mapping[str, str]) -> Iterator[str]:
     for each in error.errors():
         message = each["msg"].removeprefix("Value error, ")
         name = ".".join(str(part) for part in each["loc"][:1])
         if not name:
             yield message
         else:
-            yield f"--{name.replace('_', '-')} {each['input']!r}: {message[0].lower()}{message[1:]}"
+            where = _spelt(name, sources.get(name, ""))
+            yield f"{where} {each['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _spelt(name: str, source: str) -> str:
+    """The setting as the user wrote it there."""
+    if source == "environment":
+        return PREFIX + name.upper()
+    if source.startswith("file "):
+        return f"config {source}: {name}"
+    return f"--{name.replace('_', '-')}"
 
 
 def cores() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,10 @@ def test_floor_follows_the_peak_learning_rate() -> None:
         ({"epochs": 1, "iterations": 1}, "not both"),
         ({"preset": "nope"}, "unknown preset"),
         ({"drop_shortest": 1.0}, "--drop-shortest"),
+        ({"base": ""}, "--base '': is empty"),
+        ({"distilled": " "}, "--distilled"),
+        ({"train_top_p": 0.0}, "for training: top_p 0.0"),
+        ({"lr": float("inf")}, "peak_lr inf"),
     ],
 )
 def test_nonsense_is_refused_in_one_line_with_the_fix(flags: dict[str, object], says: str) -> None:
@@ -112,3 +117,75 @@ def test_digest_changes_with_what_a_record_means_and_with_nothing_else() -> None
 def test_quick_is_smaller_and_flags_still_win() -> None:
     assert config(quick=True).limit == 24
     assert config(quick=True, limit=3).limit == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("seed = 1\n\nsampels = 3", "line 3: unknown setting 'sampels'; did you mean samples?"),
+        ("[train]\nlr = 1", "line 1: unknown setting 'train'"),
+        ("samples = 'ten'", "run.toml: samples 'ten': input should be a valid integer"),
+        ("seed = true", "run.toml: seed True: is true or false"),
+        ("t_eval = [[1]]", "run.toml: t_eval [1]"),
+        ("base = 3", "no preset is known"),
+        ("preset = 3", "unknown preset '3'"),
+        ("lr = nan", "run.toml: lr nan"),
+    ],
+)
+def test_slip_in_a_file_is_named_with_its_place(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError) as error:
+        config(file=file)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_file_may_give_one_value_where_a_list_is_meant(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("k = 1\nt_eval = 0\nunsafe = true")
+    found = config(file=file)
+    assert (found.k, found.t_eval, found.unsafe) == ((1,), (0.0,), True)
+
+
+def test_misspelt_variable_is_refused_and_not_ignored() -> None:
+    with pytest.raises(UsageError, match=r"SSD_EVAL_SAMPLE in .*did you mean samples\?"):
+        config({"SSD_EVAL_SAMPLE": "3"})
+    with pytest.raises(UsageError, match="SSD_EVAL_QUICK in the environment is no setting; known"):
+        config({"SSD_EVAL_QUICK": "1"})
+    with pytest.raises(UsageError, match=r"^SSD_EVAL_SAMPLES 'x'"):
+        config({"SSD_EVAL_SAMPLES": "x"})
+
+
+def test_empty_and_unrelated_variables_are_no_settings() -> None:
+    environ = {"SSD_EVAL_LIMIT": "", "SSD_EVAL_SHARED_DATA": "d", "PATH": "/bin"}
+    resolved = resolve({}, environ=environ)
+    assert resolved.config == config()
+    assert resolved.sources["limit"] == "default"
+
+
+def test_variables_hold_lists_and_truth_values() -> None:
+    found = config({"SSD_EVAL_T_EVAL": "0.7, 0.5,", "SSD_EVAL_UNSAFE": "1", "SSD_EVAL_K": "2"})
+    assert (found.t_eval, found.unsafe, found.k) == ((0.5, 0.7), True, (2,))
+
+
+def test_source_of_a_length_follows_the_one_that_replaced_it() -> None:
+    sources = resolve({"iterations": 5}, environ={}).sources
+    assert (sources["epochs"], sources["iterations"]) == ("flag", "flag")
+
+
+def test_every_setting_has_a_source() -> None:
+    resolved = resolve({"quick": True, "seed": 3}, environ={})
+    assert set(resolved.sources) == set(RunConfig.model_fields)
+    assert resolved.sources["limit"] == "quick"
+
+
+def test_completed_folder_name_is_the_same_run() -> None:
+    plain, completed = (config(base=name, preset="organism") for name in ("a/b", "a/b/"))
+    assert plain.digest() == completed.digest()
+    assert config(base="/", preset="organism").base == "/"
+
+
+def test_settings_survive_their_json() -> None:
+    found = config(quick=True, limit=3)
+    assert RunConfig(**json.loads(json.dumps(found.to_json()))) == found
