@@ -126,7 +126,7 @@ class Trial:
             self.was_busy |= report["wall_s"] > BUSY * report["cpu_s"] and not _sleeps(report)
             return "time_limit", f"{report['cpu_s']:.1f} s CPU, {report['wall_s']:.1f} s wall"
         if report["memory_mb"] > limits.memory_mb:
-            return "memory_limit", f"{report['memory_mb']:.0f} MiB resident"
+            return "memory_limit", f"{report['memory_mb']:.0f} MiB, limit {limits.memory_mb}"
         if status >> 8 == MEMORY_EXIT and not killed:
             return "memory_limit", "MemoryError"
         if killed == signal.SIGKILL:  # neither ours nor its own: pid 1 can't kill itself
