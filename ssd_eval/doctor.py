@@ -1,16 +1,21 @@
 """Checks of the installation, the sandbox and the machine, each with its fix (`ssd-eval doctor`).
 
-Looks and reports; changes nothing and imports no torch.
+Looks and reports; changes nothing, loads no model and imports no torch.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from ssd_eval import environment
 from ssd_eval.config import cores
@@ -18,7 +23,10 @@ from ssd_eval.errors import SsdEvalError
 
 MODULES = ("cli", "ssd_eval", "benchmarks", "sandbox")
 LEAST_PYTHON = (3, 11)
-LEAST_DISK_GB = 2
+LEAST_DISK_GB = 2.0
+LEAST_MEMORY_GB = 2.0  # a program may hold 1 GiB, beside the model and this process
+MEMORY = Path("/proc/meminfo")
+CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,10 @@ def diagnose() -> list[Check]:
         _packages,
         _sandbox,
         _organism,
-        _machine,
+        _cores,
+        _memory,
+        _disk,
+        _hub_cache,
     ]
     return [check() for check in checks]
 
@@ -78,22 +89,33 @@ def _modules() -> Check:
 
 
 def _packages() -> Check:
+    """Every dependency is there, in the range that resolves together (pyproject.toml)."""
+    try:
+        declared = [Requirement(each) for each in requires("ssd-eval") or []]
+    except PackageNotFoundError:
+        return Check("packages", False, "ssd-eval is not installed", "pip install -e .")
+    needed = [each for each in declared if each.marker is None]
+    wrong = [each for each in needed if not _satisfied(each)]
+    if wrong:
+        detail = ", ".join(f"{w.name} {environment.package_version(w.name)}" for w in wrong)
+        return Check("packages", False, detail, "pip install " + shlex.join(map(str, wrong)))
     versions = {name: environment.package_version(name) for name in environment.PACKAGES}
-    missing = [name for name, found in versions.items() if found is None]
-    shown = ", ".join(f"{name} {found}" for name, found in versions.items() if found)
-    fix = f"pip install {' '.join(missing)}" if missing else ""
-    return Check("packages", not missing, shown, fix)
+    return Check("packages", True, ", ".join(f"{n} {v}" for n, v in versions.items()))
+
+
+def _satisfied(needed: Requirement) -> bool:
+    found = environment.package_version(needed.name)
+    return found is not None and needed.specifier.contains(found, prereleases=True)
 
 
 def _sandbox() -> Check:
     from sandbox.tiers import best, probe
 
-    offers = ", ".join(f"{o.tier} {'yes' if o.available else 'no'}" for o in probe())
-    tier = best()
-    if tier is not None:
-        return Check("sandbox", True, f"uses tier {tier} ({offers})")
-    reasons = "; ".join(f"{o.tier}: {o.reason}" for o in probe() if not o.available)
-    return Check("sandbox", False, reasons, "allow user namespaces, or accept --unsafe")
+    tier, offers = best(), probe()
+    refused = "; ".join(f"{each.tier}: {each.reason}" for each in offers if not each.available)
+    if tier is None:
+        return Check("sandbox", False, refused, "allow user namespaces, or accept --unsafe")
+    return Check("sandbox", True, f"tier {tier}" + (f" (not {refused})" if refused else ""))
 
 
 def _organism() -> Check:
@@ -105,8 +127,48 @@ def _organism() -> Check:
         return Check("organism", False, str(error), "reinstall ssd-eval")
 
 
-def _machine() -> Check:
-    free = shutil.disk_usage(Path.cwd()).free / 1e9
-    detail = f"{cores()} cores, {free:.0f} GB free here"
-    good = free >= LEAST_DISK_GB
-    return Check("machine", good, detail, "" if good else "free some disk for run folders")
+def _cores() -> Check:
+    return Check("cores", True, str(cores()))
+
+
+def _memory() -> Check:
+    free = free_memory()
+    if free is None:
+        return Check("memory", True, "unknown here")
+    return _enough("memory", free, LEAST_MEMORY_GB, "free some memory, or use --workers 1")
+
+
+def free_memory() -> float | None:
+    """Bytes that may still be used, by the machine's and the control group's account."""
+    found = []
+    try:
+        lines = dict(line.split(":", 1) for line in MEMORY.read_text().splitlines())
+        found.append(int(lines["MemAvailable"].split()[0]) * 1024.0)
+    except (OSError, KeyError, ValueError):
+        return None
+    try:
+        limit = int((CGROUP / "memory.max").read_text())
+        found.append(float(limit - int((CGROUP / "memory.current").read_text())))
+    except (OSError, ValueError):
+        pass  # no version 2 control group, or one without a limit
+    return min(found)
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(Path.cwd()).free
+    return _enough("disk", free, LEAST_DISK_GB, "free some disk, or give --run-dir elsewhere")
+
+
+def _enough(name: str, free: float, least_gb: float, fix: str) -> Check:
+    good = free >= least_gb * 1e9
+    return Check(name, good, f"{free / 1e9:.1f} GB free", "" if good else fix)
+
+
+def _hub_cache() -> Check:
+    """Where checkpoints of the hub are kept; it may not exist yet."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    cache = Path(HF_HUB_CACHE)
+    nearest = next(place for place in (cache, *cache.parents) if place.exists())
+    good = nearest.is_dir() and os.access(nearest, os.W_OK)
+    return Check("hub cache", good, str(cache), "" if good else "set HF_HOME to a writable folder")
