@@ -106,7 +106,7 @@ def test_doctor_finds_nothing_wrong_here() -> None:
     done = ssd_eval("doctor", "--json")
     checks = {row["name"]: row for row in json.loads(done.stdout)}
     assert done.returncode == 0, checks
-    assert set(checks) == {"python", "modules", "packages", "sandbox", "organism", "machine"}
+    assert {"python", "modules", "packages", "sandbox", "organism"} <= set(checks)
 
 
 def test_listings_name_what_is_there() -> None:
