@@ -61,10 +61,9 @@ def test_files_of_the_host_stay_as_they_are(pool: Pool, tmp_path: Path, how: str
 def test_signals_reach_nobody_else(pool: Pool) -> None:
     bystander = subprocess.Popen(["sleep", "30"])
     try:
-        source = (
-            f"import os\nfor pid in ({bystander.pid}, {os.getpid()}, -1):\n"
-            "    try: os.kill(pid, 9)\n    except OSError: pass\nprint(1)"
-        )
+        # No other pid here, and never -1: were the filter broken, this would reach all of us. The
+        # tests of the filter itself cover the rest without a signal being sent.
+        source = f"import os\ntry: os.kill({bystander.pid}, 9)\nexcept OSError: print(1)"
         assert one(pool, source).status == "passed"
         assert bystander.poll() is None
     finally:
