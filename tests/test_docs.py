@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import pytest
 
 import cli
+from ssd_eval.config import EXTENSIBLE, INCIDENTAL, QUICK, RunConfig, resolve
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,3 +60,65 @@ def test_ci_runs_the_readmes_test_command() -> None:
 
 def test_every_command_has_help() -> None:
     assert all(isinstance(c, click.Command) and c.help for c in cli.cli.commands.values())
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def shown(value: object) -> str:
+    if isinstance(value, tuple | list):
+        return ", ".join(map(shown, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def settings_table() -> str:
+    resolved = resolve({}, environ={})
+    rows = []
+    for name, field in RunConfig.model_fields.items():
+        kind = "extends" if name in EXTENSIBLE else "free" if name in INCIDENTAL else "new run"
+        of_preset = resolved.sources[name] != "default"
+        default = "*preset*" if of_preset else shown(getattr(resolved.config, name))
+        rows.append((f"`{name}`", default, str(field.description), kind))
+    return table(("setting", "default", "what it is", "continue"), rows)
+
+
+def quick_table() -> str:
+    return table(("setting", "value"), [(f"`{n}`", shown(v)) for n, v in QUICK.items()])
+
+
+@pytest.mark.parametrize(("mark", "makes"), [("settings", settings_table), ("quick", quick_table)])
+def test_tables_of_settings_are_what_the_code_says(mark: str, makes: Callable[[], str]) -> None:
+    """To write them again: `python tests/test_docs.py`."""
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    assert f"<!-- {mark} -->\n{makes()}<!-- /{mark} -->" in page
+
+
+@pytest.mark.parametrize("name", sorted(RunConfig.model_fields))
+def test_every_setting_is_a_flag_of_sweep(name: str) -> None:
+    flags = {option for each in cli.sweep.params for option in each.opts}
+    assert f"--{name.replace('_', '-')}" in flags
+
+
+def test_every_flag_of_a_run_is_a_setting_or_named_as_flag_alone() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    for each in cli.sweep.params:
+        if each.name not in RunConfig.model_fields:
+            assert f"`{each.opts[0]}" in page, each.opts
+
+
+def write_tables() -> None:
+    page = ROOT / "docs" / "configuration.md"
+    text = page.read_text()
+    for mark, makes in (("settings", settings_table), ("quick", quick_table)):
+        pattern = rf"<!-- {mark} -->.*?<!-- /{mark} -->"
+        fresh = f"<!-- {mark} -->\n{makes()}<!-- /{mark} -->"
+        text = re.sub(pattern, lambda _, fresh=fresh: fresh, text, flags=re.DOTALL)  # type: ignore[misc]
+    page.write_text(text)
+
+
+if __name__ == "__main__":
+    write_tables()
