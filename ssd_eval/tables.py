@@ -5,6 +5,7 @@ Formats what `results` found; computes no statistics and prints nothing itself.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from ssd_eval.results import (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from ssd_eval.decoding import DecodingConfig
     from ssd_eval.stats import Difference, Estimate
 
 COLOURS = {"better": "green", "worse": "red", "inconclusive": "yellow"}
@@ -38,81 +40,65 @@ def report(result: SweepResult) -> Group:
     parts: list[RenderableType] = []
     for comparison in result.main:
         parts += [main_table(result, comparison), *_settings(comparison), verdict(comparison), ""]
-    parts += [sweep_table(result), *_margins(result), "", cost_table(result), *_warnings(result)]
+    parts += [sweep_table(result), *_readings(result), "", cost_table(result), *_warnings(result)]
     return Group(*parts)
 
 
-def main_table(result: SweepResult, comparison: Comparison) -> Table:
+def main_table(result: SweepResult, comparison: Comparison) -> Group:
     """Base, +SSD and Δ with 95 % intervals, in percent, over all, easy, medium and hard."""
     setup = result.setup
     title = (
-        f"pass@{comparison.k} on {setup.benchmark} ({setup.window}): {setup.problems} problems, "
-        f"{setup.samples} samples each"
+        f"pass@{comparison.k} on {setup.benchmark} ({setup.window}): "
+        f"{_counted(setup.problems, 'problem')}, {_counted(setup.samples, 'sample')} each"
     )
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table()
     table.add_column("%")
     for group in comparison.groups:
         table.add_column(group.group, justify="right")
     table.add_row("base", *(_estimate(group.base) for group in comparison.groups))
     table.add_row("+SSD", *(_estimate(group.distilled) for group in comparison.groups))
     table.add_row("Δ", *(_delta(group) for group in comparison.groups))
-    return table
+    return _titled(title, table)
 
 
 def verdict(comparison: Comparison) -> Text:
     """Better, worse or inconclusive, in a sentence, for all problems at this k."""
     group = comparison.groups[0]
     difference, word = group.difference, group.verdict
-    sentence = f"pass@{comparison.k}: +SSD is {word}"
-    if word == "inconclusive":
-        sentence += f" ({_smallest(difference)})"
-    elif difference.mean is not None:
-        sentence += f", {_points(difference.mean)} pp {_interval(difference)}"
-        sentence += f", p {_p_value(group.adjusted_p)} after Holm; {_smallest(difference)}"
+    parts = [word if word == "inconclusive" else f"+SSD is {word}"]
+    if difference.mean is not None:
+        parts.append(f"{_measured(difference)}, p {_p_value(group.adjusted_p)} after Holm")
+    sentence = f"pass@{comparison.k}: {', '.join(parts)}; {_smallest(difference)}"
     return Text(sentence, style=COLOURS[word])
 
 
-def sweep_table(result: SweepResult) -> Table:
-    """Both checkpoints at every temperature; the best of each curve is marked with *."""
-    table = Table(title="temperature sweep, mean ± half a 95 % interval, %", title_justify="left")
-    table.add_column("T_eval", justify="right")
+def sweep_table(result: SweepResult) -> Group:
+    """Both checkpoints at every decoding; the best of each curve is marked with *."""
     ks = [comparison.k for comparison in result.main]
-    for k in ks:
-        table.add_column(f"base pass@{k}", justify="right")
-        table.add_column(f"+SSD pass@{k}", justify="right")
-    table.add_column("note")
-    cells = {cell.decoding: cell for cell in result.distilled.cells}
-    others = [
-        cell for cell in result.distilled.cells if cell.decoding not in _decodings(result.base)
-    ]
-    for base in result.base.cells:
-        table.add_row(*_sweep_row(result, base, cells.get(base.decoding), ks))
-    for distilled in others:
-        table.add_row(*_sweep_row(result, None, distilled, ks))
-    return table
+    title = "temperature sweep, mean ± half a 95 % interval, %"
+    return _titled(title, *_curves([result.base, result.distilled], ks))
 
 
-def curve_table(curve: Curve) -> Table:
+def curve_table(curve: Curve) -> Group:
     """One checkpoint over the grid."""
-    table = Table(title=f"{curve.label}: mean ± half a 95 % interval, %", title_justify="left")
-    table.add_column("T_eval", justify="right")
-    for k in curve.best:
-        table.add_column(f"pass@{k}", justify="right")
-    table.add_column("note")
-    for cell in curve.cells:
-        values = [_marked(curve, cell, k) for k in curve.best]
-        table.add_row(_temperature(cell), *values, _note(cell))
-    return table
+    title = f"{curve.label}: mean ± half a 95 % interval, %"
+    return _titled(title, *_curves([curve], list(curve.best)), *_notes([curve]))
 
 
-def cost_table(result: SweepResult) -> Table:
-    table = Table(title="cost", title_justify="left")
+def cost_table(result: SweepResult) -> Group:
+    """Completions, tokens and seconds of each stage."""
+    table = Table()
     for name in ("stage", "count", "tokens", "seconds"):
         table.add_column(name, justify="left" if name == "stage" else "right")
     for stage in result.cost.stages:
         table.add_row(stage.name, *_cost_cells(stage))
-    table.add_row("all", "", "", f"{result.cost.seconds:,.0f}", style="bold")
-    return table
+    table.add_row("all", "", "", f"{result.cost.seconds:,.1f}", style="bold")
+    return _titled("cost", table)
+
+
+def _titled(title: str, *parts: RenderableType) -> Group:
+    # Not rich's own title: that wraps at the table's width, and reads [brackets] as markup.
+    return Group(Text(title, style="bold"), *parts)
 
 
 def _cost_cells(stage: StageCost) -> tuple[str, str, str]:
@@ -121,83 +107,105 @@ def _cost_cells(stage: StageCost) -> tuple[str, str, str]:
     return f"{stage.count:,} {stage.unit}", tokens, seconds
 
 
-def _sweep_row(
-    result: SweepResult, base: Cell | None, distilled: Cell | None, ks: Sequence[int]
-) -> list[str]:
-    some = base or distilled
-    values = []
-    for k in ks:
-        values += [_marked(result.base, base, k), _marked(result.distilled, distilled, k)]
-    notes = [_note(cell, label) for label, cell in (("base", base), ("+SSD", distilled)) if cell]
-    return [_temperature(some), *values, "; ".join(note for note in notes if note)]
+def _curves(curves: Sequence[Curve], ks: Sequence[int]) -> Iterator[Table]:
+    """As many columns to a table as fit in 80 characters."""
+    decodings = sorted(
+        {cell.decoding for curve in curves for cell in curve.cells},
+        key=lambda each: (each.temperature, each.top_k, each.top_p),
+    )
+    mixed = len({(each.top_k, each.top_p) for each in decodings}) > 1
+    at_once = 1 if mixed else 4 // len(curves)
+    for start in range(0, len(ks), at_once):
+        columns = [(curve, k) for k in ks[start : start + at_once] for curve in curves]
+        table = Table()
+        table.add_column("decoding" if mixed else "T_eval", justify="right")
+        for curve, k in columns:
+            label = f"{curve.label} " if len(curves) > 1 else ""
+            table.add_column(Text(f"{label}pass@{k}"), justify="right")
+        for decoding in decodings:
+            values = [_marked(curve, decoding, k) for curve, k in columns]
+            table.add_row(str(decoding) if mixed else f"{decoding.temperature:g}", *values)
+        yield table
 
 
-def _decodings(curve: Curve) -> set[object]:
-    return {cell.decoding for cell in curve.cells}
-
-
-def _temperature(cell: Cell | None) -> str:
-    return DASH if cell is None else f"{cell.decoding.temperature:g}"
-
-
-def _marked(curve: Curve, cell: Cell | None, k: int) -> str:
-    if cell is None:
+def _marked(curve: Curve, decoding: DecodingConfig, k: int) -> str:
+    cell = next((cell for cell in curve.cells if cell.decoding == decoding), None)
+    if cell is None or cell.pass_at[k].mean is None:
         return DASH
     best = curve.best[k].naive.decodings
-    mark = "*" if cell.decoding in best and len(curve.cells) > 1 else " "
-    estimate = cell.pass_at[k]
-    if estimate.mean is None:
-        return DASH
-    half = ""
-    if estimate.low is not None and estimate.high is not None:
-        half = f" ± {50 * (estimate.high - estimate.low):4.1f}"
-    return f"{100 * estimate.mean:.1f}{half}{mark}"
+    return _halved(cell.pass_at[k]) + ("*" if decoding in best and len(curve.cells) > 1 else " ")
 
 
-def _note(cell: Cell, label: str = "") -> str:
-    """Shares that explain a collapse."""
+def _halved(estimate: Estimate) -> str:
+    text = _percent(estimate.mean or 0.0)
+    if estimate.low is None or estimate.high is None:
+        return text
+    return f"{text} ± {50 * (estimate.high - estimate.low):4.1f}"
+
+
+def _notes(curves: Sequence[Curve]) -> Iterator[Text]:
+    """A line for each decoding where shares explain a collapse."""
+    lines: dict[DecodingConfig, list[str]] = {}
+    for curve in curves:
+        for cell in curve.cells:
+            if words := _shares(cell):
+                label = f"{curve.label} " if len(curves) > 1 else ""
+                lines.setdefault(cell.decoding, []).append(label + words)
+    for decoding in sorted(lines, key=lambda each: each.temperature):
+        yield Text(f"{decoding}: {'; '.join(lines[decoding])}", style="dim")
+
+
+def _shares(cell: Cell) -> str:
     found = (("cut off", cell.truncated_share), ("no code", cell.no_code_share))
-    words = [
-        f"{100 * share:.0f} % {name}"
-        for name, share in found
-        if share is not None and share >= NOTABLE
-    ]
-    return f"{label} {', '.join(words)}".strip() if words else ""
+    return ", ".join(
+        f"{100 * share:.0f} % {name}" for name, share in found if share and share > NOTABLE
+    )
 
 
 def _settings(comparison: Comparison) -> Iterator[Text]:
     for label, choice in (("base", comparison.base), ("+SSD", comparison.distilled)):
         yield Text(f"{label} at {_decoding(choice)}", style="dim")
     if comparison.dropped:
-        yield Text(f"{comparison.dropped} problems left out: fewer than {comparison.k} samples")
+        dropped = _counted(comparison.dropped, "problem")
+        yield Text(f"{dropped} left out: fewer than {_counted(comparison.k, 'sample')} graded")
 
 
 def _decoding(choice: Choice) -> str:
-    if not choice.decodings:
+    """The config and how it was chosen; where folds differ, how many chose which."""
+    folds = Counter(choice.decodings)
+    if not folds:
         return choice.rule
-    first = choice.decodings[0]
-    temperatures = sorted({each.temperature for each in choice.decodings})
-    chosen = ", ".join(f"{t:g}" for t in temperatures)
-    rest = f"k={first.top_k or 'none'} p={first.top_p:g}"
-    return f"T={chosen} {rest} ({choice.rule})"
+    if len(folds) == 1:
+        return f"{choice.decodings[0]} ({choice.rule})"
+    chosen = sorted(folds, key=lambda each: (-folds[each], each.temperature))
+    return f"{', '.join(f'{each} in {folds[each]}' for each in chosen)} ({choice.rule})"
 
 
-def _margins(result: SweepResult) -> Iterator[Text]:
+def _readings(result: SweepResult) -> Iterator[Text]:
+    """How flat the base curve is, the margins over its best, and what explains a collapse."""
+    spreads = [
+        f"{100 * spread:.1f} pp in pass@{comparison.k}"
+        for comparison in result.main
+        if (spread := result.base.spread(comparison.k)) is not None
+    ]
+    if spreads and len(result.base.cells) > 1:
+        yield Text(f"* the best of its curve; the base's spans {', '.join(spreads)}")
     for comparison in result.main:
         yield Text(
             f"pass@{comparison.k} over the best base temperature: {_margin(comparison.margin)}"
         )
+    yield from _notes([result.base, result.distilled])
 
 
 def _margin(margin: Margin) -> str:
     fitted, strict = margin.fitted, margin.strict
     parts = []
     if fitted.mean is not None:
-        parts.append(f"{_points(fitted.mean)} pp {_interval(fitted)} cross-fitted")
+        parts.append(f"{_measured(fitted)} cross-fitted")
     if strict.mean is not None:
-        parts.append(f"{_points(strict.mean)} {_interval(strict)} over its naive best")
+        parts.append(f"{_measured(strict)} over its naive best")
     if margin.naive is not None:
-        parts.append(f"{_points(margin.naive)} naive on both sides")
+        parts.append(f"{_points(margin.naive)} pp naive on both sides")
     return "; ".join(parts) or "no problem has enough samples"
 
 
@@ -205,28 +213,36 @@ def _warnings(result: SweepResult) -> Iterator[Text]:
     cells = [*result.base.cells, *result.distilled.cells]
     infra, flaky = sum(c.infra_errors for c in cells), sum(c.flaky for c in cells)
     if infra:
-        yield Text(f"{infra} samples left out: the sandbox failed on them (infra_error)", "red")
+        lost = _counted(infra, "sample")
+        yield Text(f"{lost} left out: the sandbox failed there (infra_error)", style="red")
     if flaky:
-        yield Text(f"{flaky} samples changed verdict when they ran alone (flaky)", style="yellow")
+        changed = _counted(flaky, "sample")
+        yield Text(f"{changed} changed verdict when run alone (flaky)", style="yellow")
     if result.setup.tier != "A":
         yield Text(f"sandbox tier {result.setup.tier}: weaker isolation than A", style="yellow")
 
 
-def _estimate(estimate: Estimate) -> str:
+def _estimate(estimate: Estimate) -> Text:
     if estimate.mean is None:
-        return DASH
-    text = f"{100 * estimate.mean:.1f}"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text}\n[{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+        return Text(DASH)
+    text = _percent(estimate.mean)
+    if estimate.low is not None and estimate.high is not None:
+        text += f"\n[{_percent(estimate.low)}, {_percent(estimate.high)}]"
+    return Text(text)
 
 
 def _delta(group: GroupDifference) -> Text:
+    """The word stands in every cell: after Holm the interval alone does not tell it."""
     difference = group.difference
     if difference.mean is None:
         return Text(DASH)
-    text = f"{_points(difference.mean)}\n{_interval(difference)}"
-    return Text(text.strip(), style=COLOURS[group.verdict], justify="right")
+    lines = (_points(difference.mean), _interval(difference), group.verdict)
+    return Text("\n".join(line for line in lines if line), style=COLOURS[group.verdict])
+
+
+def _measured(difference: Difference) -> str:
+    mean = f"{_points(difference.mean or 0.0)} pp"
+    return f"{mean} {_interval(difference)}".rstrip()
 
 
 def _interval(difference: Difference) -> str:
@@ -235,8 +251,17 @@ def _interval(difference: Difference) -> str:
     return f"[{_points(difference.low)}, {_points(difference.high)}]"
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
 def _points(share: float) -> str:
-    return f"{100 * share:+.1f}"
+    rounded = round(100 * share, 1)
+    return f"{rounded:+.1f}" if rounded else "0.0"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _p_value(value: float | None) -> str:
