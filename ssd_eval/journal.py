@@ -52,9 +52,14 @@ class Journal(Generic[Record]):
                 os.ftruncate(self._file, end)
                 raise
             self.records[record.key] = record
-            if time.monotonic() - self._synced > SYNC_SECONDS:
-                os.fsync(self._file)
-                self._synced = time.monotonic()
+        if time.monotonic() - self._synced > SYNC_SECONDS:
+            self.sync()
+
+    def sync(self) -> None:
+        """Forces to the disk what was appended."""
+        with writing(self._path.parent):
+            os.fsync(self._file)
+        self._synced = time.monotonic()
 
     def close(self) -> None:
         with writing(self._path.parent):

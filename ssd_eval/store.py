@@ -83,7 +83,9 @@ class RunStore:
         self._verdicts.append(verdict)
 
     def update(self, **fields: object) -> None:
-        """Sets manifest fields; the file is replaced whole."""
+        """Sets manifest fields; the file is replaced whole, and never ahead of the records."""
+        self._completions.sync()
+        self._verdicts.sync()
         self.manifest = {**self.manifest, **fields}
         manifest.write(self.folder, self.manifest)
 

@@ -255,6 +255,36 @@ def test_manifest_is_the_first_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert error.value.args[0] == [".lock", MANIFEST]
 
 
+def test_manifest_is_never_ahead_of_the_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path / "run") as store:
+        store.add_completion(completion())
+        order: list[str] = []
+        real = os.fsync
+
+        def synced(file: int) -> None:
+            order.append(Path(os.readlink(f"/proc/self/fd/{file}")).name)
+            real(file)
+
+        monkeypatch.setattr("os.fsync", synced)
+        store.update(seconds={})
+        monkeypatch.undo()
+    assert order == [COMPLETIONS, VERDICTS, f"{MANIFEST}.new"]
+
+
+def test_records_are_synced_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    calls: list[int] = []
+    monkeypatch.setattr("ssd_eval.journal.time.monotonic", lambda: clock[0])
+    with opened(tmp_path / "run") as store:
+        monkeypatch.setattr("ssd_eval.journal.os.fsync", calls.append)
+        for sample in range(100):
+            clock[0] += 0.1
+            store.add_completion(completion(sample))
+        assert 3 <= len(calls) <= 5
+
+
 def test_pinned_content_may_grow_but_not_change(tmp_path: Path) -> None:
     opened(tmp_path / "run", one="aa", two="bb").close()
     opened(tmp_path / "run", one="aa").close()
