@@ -47,7 +47,7 @@ def ssd_eval(*arguments: object, **environ: str) -> subprocess.CompletedProcess[
         text=True,
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", **environ},
-        timeout=120,
+        timeout=900,
     )
 
 
