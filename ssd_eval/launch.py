@@ -42,6 +42,7 @@ def opened(
         RunStore.open(
             folder,
             digest=config.digest(),
+            pinned={f"problem {problem.id}": problem.digest() for problem in problems},
             manifest={
                 "config": config.to_json(),
                 "argv": list(argv),
