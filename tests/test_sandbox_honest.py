@@ -135,6 +135,8 @@ MODULE = {
     "big integers": "import sys\nsys.set_int_max_str_digits(0)\nint(str(10**5000))\n" + SUM,
     "collector off": "import gc\ngc.disable()\ngc.freeze()\n" + SUM,
     "own limits": "import resource\nresource.getrlimit(resource.RLIMIT_STACK)\n" + SUM,
+    "stack limit lifted": "import resource as r\n"
+    "r.setrlimit(r.RLIMIT_STACK, (r.RLIM_INFINITY, r.RLIM_INFINITY))\n" + SUM,
     "clock": "import time\nt = time.perf_counter()\ntime.sleep(0.01)\n" + SUM,
     "decimals": "from decimal import *\ngetcontext().prec = 50\n"
     "print(int(Decimal(input()) + Decimal(input())))",
