@@ -62,7 +62,7 @@ def presets() -> SweepResult:
 @functools.cache
 def noisy() -> SweepResult:
     problems = make_problems(24)
-    base, distilled = (draw(problems, lambda *_: 0.4, seed=seed) for seed in (7, 8))
+    base, distilled = (draw(problems, lambda *_: 0.4, seed=seed) for seed in (1, 12))
     return outcome(problems, base, distilled, tier="C")
 
 
@@ -125,7 +125,8 @@ def test_main_table_shows_percent_with_one_decimal_intervals_and_a_word_for_each
 
 def test_tables_say_the_same_without_colour() -> None:
     shown = printed(report(usual()), force_terminal=True, color_system="truecolor")
-    assert "\x1b[32m" in shown
+    assert "\x1b[32m[+" in shown.replace(" ", "")  # Δ
+    assert "\x1b[32mpass@1: +SSD is better" in shown
     assert re.sub(r"\x1b\[[0-9;]*m", "", shown) == printed(report(usual()))
 
 
@@ -144,6 +145,14 @@ def test_verdict_says_better_worse_or_inconclusive_with_the_smallest_visible_eff
     for text in (better, worse, same):
         assert "after Holm; smallest effect this run could see: " in text
         assert text.endswith(" pp")
+
+
+def test_verdict_names_the_p_value_after_holm() -> None:
+    comparison = usual().main[1]
+    group = comparison.groups[0]
+    assert group.adjusted_p is not None
+    assert group.adjusted_p != group.difference.p_value
+    assert f", p = {group.adjusted_p:.3f} after Holm" in flowing(verdict(comparison))
 
 
 def test_verdict_without_spread_says_why_there_is_no_interval() -> None:
@@ -187,7 +196,9 @@ def test_folds_that_disagree_are_counted() -> None:
     folds = Counter(result.main[0].base.decodings)
     assert len(folds) > 1
     text = flowing(report(result)).split("base at ")[1].split(" (cross-fitted")[0]
-    assert sorted(text.split(", ")) == sorted(f"{each} in {folds[each]}" for each in folds)
+    parts = text.split(", ")
+    assert sorted(parts) == sorted(f"{each} in {folds[each]}" for each in folds)
+    assert [int(part[-1]) for part in parts] == sorted(folds.values(), reverse=True)
 
 
 # --- the sweep -----------------------------------------------------------------------------------
@@ -224,14 +235,19 @@ def test_configs_that_share_a_temperature_are_told_apart() -> None:
 
 
 def test_margins_over_the_best_base_name_all_three_readings() -> None:
-    result = usual()
+    result = noisy()
     margin = result.main[0].margin
-    assert margin.fitted.mean is not None
-    text = flowing(report(result))
-    at = f"pass@1 over the best base temperature: {100 * margin.fitted.mean:+.1f} pp ["
-    assert at in text
-    for words in ("] cross-fitted; +", "] over its naive best; +", " pp naive on both sides"):
-        assert words in text
+    fitted, strict, naive = (
+        f"{100 * (value or 0):+.1f} pp"
+        for value in (margin.fitted.mean, margin.strict.mean, margin.naive)
+    )
+    assert len({fitted, strict, naive}) == 3
+    text = flowing(report(result)).split("pass@1 over the best base temperature: ")[1]
+    readings = [reading.split(" [")[0] for reading in text.split("; ")[:3]]
+    assert readings[:2] == [fitted, strict]
+    assert text.split("; ")[0].endswith("] cross-fitted")
+    assert text.split("; ")[1].endswith("] over its naive best")
+    assert readings[2].startswith(f"{naive} naive on both sides")
 
 
 def test_report_says_how_flat_the_base_curve_is() -> None:
