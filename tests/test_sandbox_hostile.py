@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -177,8 +178,9 @@ def test_patches_reach_no_later_test_or_program(pool: Pool) -> None:
 def _descendants(pid: int) -> set[int]:
     found: set[int] = set()
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found |= {child} | _descendants(child)
+        with suppress(OSError):  # it may end while we look
+            for child in map(int, task.read_text().split()):
+                found |= {child} | _descendants(child)
     return found
 
 
