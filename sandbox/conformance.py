@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sandbox.base import Executor, Job, Limits, Outcome, Status, Test
+from sandbox.conformance_programs import FUNCTIONS, PROGRAMS
 
 LIMITS = Limits(cpu_s=1.0, memory_mb=256, stack_mb=256, output_mb=4, box_mb=4)
 
@@ -65,8 +66,6 @@ def _wrong(case: Case, outcome: Outcome | None, count: int) -> str | None:
 
 
 def _cases() -> Iterator[Case]:
-    from sandbox.conformance_programs import FUNCTIONS, PROGRAMS
-
     for name, allowed, why, source, pairs in PROGRAMS:
         tests = tuple(Test("stdin", given, expected) for given, expected in pairs)
         yield Case(name, Job(name, source, tests, limits=LIMITS), frozenset(allowed), why)
