@@ -158,9 +158,9 @@ class Candidate:
         if box is not None:
             os.chdir(box)
             return
-        root.fresh_box(int(self.limits["box_mb"]))
         if by_name:
             streams.stdin = root.show_stdin(streams.data)
+        root.fresh_box(int(self.limits["box_mb"]))
 
 
 def _described(error: Exception) -> str:

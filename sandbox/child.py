@@ -76,10 +76,14 @@ def run_functional(
     loads, dumps = json.loads, json.dumps
 
     def call() -> None:
+        limit = sys.get_int_max_str_digits()
+        sys.set_int_max_str_digits(0)
         values = loads(arguments)
+        sys.set_int_max_str_digits(limit)
         namespace = _entered(module)
+        given = namespace.get(entry)
         exec(code, namespace)
-        value = _callable(namespace, entry)(*values)
+        value = _callable(namespace, given, entry)(*values)
         sys.set_int_max_str_digits(0)
         try:
             text = dumps(plain(value)).encode()
@@ -98,11 +102,12 @@ def _entered(module: ModuleType) -> dict[str, Any]:
     return module.__dict__
 
 
-def _callable(namespace: dict[str, Any], entry: str) -> Any:
+def _callable(namespace: dict[str, Any], given: object, entry: str) -> Any:
+    """What the program itself defines; `given` is what the prelude's star imports had there."""
     solution = namespace.get("Solution")
     if solution is not None and hasattr(solution, entry):
         return getattr(solution(), entry)
-    if entry in namespace:
+    if entry in namespace and namespace[entry] is not given:
         return namespace[entry]
     raise NameError(f"the program defines neither Solution.{entry} nor {entry}")
 
@@ -207,7 +212,7 @@ def _wait_for_threads() -> None:
 def _flushed(code: int) -> int:
     for stream in (sys.stdout, sys.stderr):
         try:
-            if stream is not None:
+            if stream is not None and not stream.closed:
                 stream.flush()
         except (OSError, ValueError):
             code = code or 120  # as Python ends when it can't flush

@@ -59,6 +59,10 @@ class Confinement:
             )
         linux.obey_landlock(rules)
         os.close(rules)
+        if self.tier == "B":  # the shared rules let a test into its neighbours' boxes
+            own = linux.landlock_rules(["/"], [os.getcwd(), "/dev/null"])
+            linux.obey_landlock(own)
+            os.close(own)
 
 
 def confinement(
@@ -107,5 +111,6 @@ def _set_limits(limits: dict[str, float], counts_threads: bool) -> None:
     for which, value in values.items():
         resource.setrlimit(which, (value, value))
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-    most = stack if hard == resource.RLIM_INFINITY else min(stack, hard)
-    resource.setrlimit(resource.RLIMIT_STACK, (most, most))
+    soft = stack if hard == resource.RLIM_INFINITY else min(stack, hard)
+    # The hard one stays: contest programs raise the soft, and the address space bounds it anyway.
+    resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))

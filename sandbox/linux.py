@@ -135,6 +135,7 @@ _READ_FILE, _READ_FOLDER = 1 << 2, 1 << 3
 _EXECUTE, _WRITE_FILE, _TRUNCATE, _DEVICE_CALLS = 1, 1 << 1, 1 << 14, 1 << 15
 # Rights on files that each version of Landlock knows; 2 adds moves, 3 truncation, 5 device calls.
 _RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
+_SCOPED = 0b11  # since version 6: no abstract socket and no signal leaves the domain
 _ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _DEVICE_CALLS
 
 
@@ -151,8 +152,10 @@ def landlock_rules(readable: list[str], writable: list[str], unlisted: tuple[str
 
     Below `unlisted`, files can be read, but folders not be listed. What is absent is left out.
     """
-    every = (1 << _RIGHTS.get(landlock_version(), 16)) - 1
-    rules = _syscall("landlock", _LANDLOCK_CREATE, struct.pack("Q", every), 8, 0)
+    version = landlock_version()
+    every = (1 << _RIGHTS.get(version, 16)) - 1
+    handled = struct.pack("QQQ", every, 0, _SCOPED) if version >= 6 else struct.pack("Q", every)
+    rules = _syscall("landlock", _LANDLOCK_CREATE, handled, len(handled), 0)
     for path in unlisted:
         _allow(rules, path, _READ_FILE)
     for path in readable:

@@ -149,10 +149,11 @@ def fresh_box(size_mb: int) -> None:
 
 
 def show_stdin(data: bytes) -> int:
-    """A /dev/stdin that can be opened by name; the descriptor to read it from."""
-    path = f"{BOX}/.stdin"
+    """A /dev/stdin that can be opened by name; the descriptor to read it from. Takes no box."""
+    path = f"{BOX}/stdin"
+    linux.mount("tmpfs", BOX, "tmpfs", _QUIET | linux.MS_NOEXEC, f"size={len(data) + 65_536}")
     _write(path, data)
     os.chmod(path, 0o444)
     linux.mount(path, "/dev/stdin", None, linux.MS_BIND)
-    os.unlink(path)
+    linux.unmount(BOX)
     return os.open("/dev/stdin", os.O_RDONLY)

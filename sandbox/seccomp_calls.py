@@ -176,10 +176,12 @@ INSPECTED: dict[str, tuple[int, int]] = {
     "tgkill": (234, 131),
     "prlimit64": (302, 261),
 }
-# Signals that carry data or need no process; refused where no pid namespace protects.
+# Signals that carry data or need no process, and the processors others may run on; refused where no
+# pid namespace protects.
 SIGNALS: dict[str, tuple[int, int]] = {
     "tkill": (200, 130),
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
+    "sched_setaffinity": (203, 122),
 }
 FIRST_UNKNOWN = 470  # Linux 6.18 ends here; what comes later does not exist for programs

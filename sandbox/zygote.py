@@ -20,7 +20,7 @@ import os
 import resource
 import socket
 import sys
-from importlib.machinery import PathFinder
+from importlib.util import spec_from_file_location
 from typing import Any
 
 from sandbox import child, confine, linux, protocol, root
@@ -102,13 +102,18 @@ class _Allowed:
     """Finds the allowed third-party modules where no small root holds them (tiers B and C)."""
 
     def __init__(self, modules: dict[str, str]) -> None:
-        self._folders = {
-            name.removesuffix(".py"): os.path.dirname(path) for name, path in modules.items()
-        }
+        self._places = {name.removesuffix(".py"): path for name, path in modules.items()}
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        folder = self._folders.get(name) if path is None else None
-        return PathFinder.find_spec(name, [folder]) if folder else None
+        """By the place alone: programs may not list the folder that holds it."""
+        place = self._places.get(name) if path is None else None
+        if place is None:
+            return None
+        if place.endswith(".py"):
+            return spec_from_file_location(name, place)
+        return spec_from_file_location(
+            name, f"{place}/__init__.py", submodule_search_locations=[place]
+        )
 
 
 def _mapped_bytes(statm: int) -> int:
