@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import builtins
+import contextlib
 import json
 import os
 import random
@@ -169,6 +170,8 @@ def _finish(work: Any) -> NoReturn:
         atexit._run_exitfuncs()
     except BaseException:
         code = 1
+    code = _flushed(code)
+    _let_go()
     os._exit(_flushed(code))
 
 
@@ -209,8 +212,18 @@ def _wait_for_threads() -> None:
         shutdown()
 
 
+def _let_go() -> None:
+    """Drops what the program still holds, as Python does on its way out: writers that it made for
+    itself flush when they go."""
+    module = sys.modules.get("__main__")
+    with contextlib.suppress(BaseException):  # destructors of the program's own
+        if module is not None:
+            module.__dict__.clear()
+
+
 def _flushed(code: int) -> int:
-    for stream in (sys.stdout, sys.stderr):
+    # A program may have put another stream in place of the first one and left that unflushed.
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         try:
             if stream is not None and not stream.closed:
                 stream.flush()
