@@ -268,7 +268,7 @@ RESOURCES = {
     "52 waiting for itself": Attempt("import os\nr, w = os.pipe()\nos.read(r, 1)", (TLE,)),
     "53 huge array": Attempt("x = bytearray(8 << 30)", (MLE,)),
     "54 growing list": Attempt("a = []\nwhile 1: a.append(bytes(10**6))", (MLE,)),
-    "54 growing string": Attempt("a = 'x'\nwhile 1: a += a", (MLE,)),
+    "54 growing string": Attempt("a = 'x'\nwhile 1: a += a", (MLE, TLE)),
     "54 touched pages": Attempt("import mmap\na = []\nwhile 1:\n"
         "    a.append(mmap.mmap(-1, 1 << 24))\n    a[-1].write(b'x' * (1 << 24))", (MLE, RE, TLE)),
     "55 swallowed memory errors": Attempt(
