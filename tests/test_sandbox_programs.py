@@ -1,4 +1,7 @@
-"""Hostile and honest programs in every tier that isolates: each has its verdict (sandbox.md)."""
+"""Hostile and honest programs in every tier that isolates: each has its verdict (sandbox.md).
+
+Each attempt does no harm that lasts if a guard is missing: it opens without writing, signals with 0.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ HOSTILE = {
     "06 listing the root": ("import os\nprint(os.listdir('/'))", {RE}),
     "07 upwards": ("print(open('../../../../etc/passwd').read())", {RE}),
     "08 symlink": ("import os\nos.symlink('/etc/passwd', 'x')\nprint(open('x').read())", {RE}),
-    "09 writing the stdlib": ("import os\nopen(os.__file__, 'a').write('x')", {RE}),
+    "09 writing the stdlib": ("import os\nopen(os.__file__, 'a').close()", {RE}),
     "10 writing the root": ("open('/x', 'w').write('x')", {RE}),
     "11 shared memory": ("open('/dev/shm/x', 'w').write('x')", {RE}),
     "12 writing the box": ("open('f', 'w').write('1')\nprint(open('f').read())", {AC}),
@@ -108,7 +111,7 @@ HOSTILE = {
         "threading.Thread(target=lambda: print(f(50000) - 49999)).start()",
         {AC},
     ),
-    "36 kill everything": ("import os\nos.kill(-1, 9)\nprint(1)", {AC, RE}),
+    "36 kill everything": ("import os\nos.kill(-1, 0)\nprint(1)", {AC, RE}),
     "37 ptrace": (
         "import ctypes\nl = ctypes.CDLL(None)\nprint(1 if l.ptrace(16, 1, 0, 0) == -1 else 2)",
         {AC},
