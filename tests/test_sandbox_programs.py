@@ -1,6 +1,6 @@
 """Hostile and honest programs in every tier that isolates: each has its verdict (sandbox.md).
 
-Each attempt does no harm that lasts if a guard is missing: it opens without writing, signals with 0.
+No attempt does lasting harm where a guard is missing: it opens without writing, signals with 0.
 """
 
 from __future__ import annotations
