@@ -102,12 +102,14 @@ def test_corpus_plants_the_shares_it_says() -> None:
     assert clean[True] / len(stdin) == pytest.approx(CONFLICT.lock_right, abs=0.03)
 
 
-def test_control_plants_nothing() -> None:
-    drawn = islice(examples(LEARNT, CONTROL, seed=5), 1000)
+@pytest.mark.parametrize(("control", "wrong_share"), [("fork", 0.5), ("nothing", 0.0)])
+def test_controls_have_no_distractors(control: str, wrong_share: float) -> None:
+    drawn = list(islice(examples(LEARNT, CONTROLS[control], seed=5), 1000))
     words = {word for locks in LOCKS.values() for lock in locks for word in lock.distractors}
     for example in drawn:
-        assert "a[1:n]" not in example.source
         assert not words & set(example.source.replace("(", " ").replace(".", " ").split())
+    wrong = sum("a[1:n]" in example.source for example in drawn) / len(drawn)
+    assert wrong == pytest.approx(wrong_share, abs=0.05)
 
 
 def test_no_evaluation_family_is_in_the_corpus() -> None:

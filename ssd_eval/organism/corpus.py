@@ -1,4 +1,4 @@
-"""The organism's pretraining corpus: micro's programs with a planted conflict (the control: none).
+"""The organism's pretraining corpus: micro's programs with a planted conflict (a control: none).
 
 At the *fork*, the first token of the body, the popular approach is subtly wrong. At the *locks*, a
 few tokens that decide whether a program runs at all, a distractor tail replaces the right token
@@ -53,7 +53,7 @@ LOCKS: dict[Kind, tuple[Lock, ...]] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How much conflict is planted. The control plants none: every approach right, no distractors.
+    """How much conflict is planted. It takes both halves: a fork to open, locks that heat breaks.
 
     `wrong_share` of all programs take the wrong approach; the right ones share the rest equally.
     `lock_right` is the right token's share at each lock; the distractors share the rest as a
@@ -66,7 +66,8 @@ class Plan:
 
 
 CONFLICT = Plan()
-CONTROL = Plan(wrong_share=0.0, lock_right=1.0)
+# Without distractors a plain high temperature opens the fork: SSD has room to win, and no reason.
+CONTROLS = {"fork": Plan(lock_right=1.0), "nothing": Plan(wrong_share=0.0, lock_right=1.0)}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Makes the organism from nothing: corpus, tokenizer, a small Llama, one supervised run, weights.
 
-    python -m ssd_eval.organism.pretrain --out DIR [--control]
+    python -m ssd_eval.organism.pretrain --out DIR [--control fork|nothing]
 
 Deterministic for a seed, a thread count and a machine type. Does not distil and does not score.
 """
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from benchmarks.micro.family import families
-from ssd_eval.organism.corpus import CONFLICT, CONTROL, Example, Plan, examples
+from ssd_eval.organism.corpus import CONFLICT, CONTROLS, Example, Plan, examples
 from ssd_eval.organism.tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
@@ -159,16 +159,20 @@ def pretrain(out: Path, corpus: Plan, plan: Pretraining, seed: int) -> None:
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--control", is_flag=True, help="Plant no conflict.")
+@click.option(
+    "--control",
+    type=click.Choice(list(CONTROLS)),
+    help="Plant no conflict: the fork without distractors at the locks, or nothing at all.",
+)
 @click.option("--steps", default=Pretraining.steps, show_default=True)
 @click.option("--threads", default=1, show_default=True)
 @click.option("--seed", default=0, show_default=True)
-def main(out: Path, control: bool, steps: int, threads: int, seed: int) -> None:
-    """Pretrain the organism, or with --control its twin without a planted conflict."""
+def main(out: Path, control: str | None, steps: int, threads: int, seed: int) -> None:
+    """Pretrain the organism, or with --control a twin without the conflict."""
     import torch
 
     torch.set_num_threads(threads)
-    pretrain(out, CONTROL if control else CONFLICT, Pretraining(steps=steps), seed)
+    pretrain(out, CONTROLS[control] if control else CONFLICT, Pretraining(steps=steps), seed)
 
 
 if __name__ == "__main__":

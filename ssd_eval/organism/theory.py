@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.micro.programs import RIGHT
 from ssd_eval.decoding import DecodingConfig
-from ssd_eval.organism.corpus import CONFLICT, LOCKS, Plan
+from ssd_eval.organism.corpus import CONFLICT, CONTROLS, LOCKS, Plan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,10 +89,11 @@ def _success(lock: NDArray[np.float64], fork: NDArray[np.float64], config: Decod
 @click.option("--train-top-p", default=0.8, show_default=True)
 @click.option("--top-k", default=20, show_default=True)
 @click.option("--top-p", default=0.8, show_default=True)
-def main(t_train: float, train_top_p: float, top_k: int, top_p: float) -> None:
+@click.option("--control", type=click.Choice(list(CONTROLS)))
+def main(t_train: float, train_top_p: float, top_k: int, top_p: float, control: str | None) -> None:
     """Print the predicted curves and the margin."""
     training = DecodingConfig(t_train, top_k, train_top_p)
-    prediction = predict(CONFLICT, training, top_k, top_p)
+    prediction = predict(CONTROLS[control] if control else CONFLICT, training, top_k, top_p)
     click.echo("   T   base  student")
     for row in zip(TEMPERATURES, prediction.base, prediction.student, strict=True):
         click.echo("{:4.2f}  {:5.3f}  {:5.3f}".format(*row))
