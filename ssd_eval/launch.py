@@ -6,6 +6,7 @@ The sandbox starts before torch is imported, so that its processes are small and
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +43,10 @@ def opened(
         RunStore.open(
             folder,
             digest=config.digest(),
-            pinned={f"problem {problem.id}": problem.digest() for problem in problems},
+            pinned={
+                **_executor(pool),
+                **{f"problem {each.id}": each.digest() for each in problems},
+            },
             manifest={
                 "config": config.to_json(),
                 "argv": list(argv),
@@ -64,6 +68,16 @@ def opened(
             store.interrupt()
             raise
         store.finish()
+
+
+def _executor(pool: Pool) -> dict[str, str]:
+    """What verdicts rest on beside the tests: a run is not continued where it differs."""
+    described = pool.describe()
+    return {
+        "the sandbox's tier": str(described["tier"]),
+        "the sandbox's Python": str(described["python"]),
+        "the set of modules that programs may import": json.dumps(described["modules"]),
+    }
 
 
 def content_digest(problems: Sequence[Problem]) -> str:

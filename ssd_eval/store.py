@@ -6,6 +6,7 @@ opened again. Decides nothing about what belongs in a run; `launch` and `stages`
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -120,12 +121,24 @@ def _continued(
     held = manifest.read(folder)
     if held is not None:
         manifest.check(folder, held, digest, pinned)
-        return {**held, **given, "pinned": {**held.get("pinned", {}), **pinned}}
+        return {
+            **held,
+            **given,
+            "pinned": {**held.get("pinned", {}), **pinned},
+            "earlier": [*held.get("earlier", ()), *_replaced(held, given)],
+        }
     _refuse_strangers(folder)
     fresh = {"format": FORMAT_VERSION, "digest": digest, "status": "started", **given}
     fresh["pinned"] = dict(pinned)
     manifest.write(folder, fresh)
     return fresh
+
+
+def _replaced(held: Mapping[str, Any], given: Mapping[str, object]) -> list[dict[str, Any]]:
+    """What earlier commands worked with and this one does not: their records stay in the folder."""
+    now = json.loads(json.dumps(given))
+    changed = {name: held[name] for name in given if name in held and held[name] != now[name]}
+    return [changed] if changed else []
 
 
 def _refuse_strangers(folder: Path) -> None:

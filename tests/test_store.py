@@ -320,3 +320,12 @@ def test_killed_writer_leaves_every_finished_record(tmp_path: Path) -> None:
         samples = {key.sample for key in store.completions}
     assert samples == set(range(len(samples)))
     assert len(samples) > max(told, default=300)
+
+
+def test_what_an_earlier_command_worked_with_stays_in_the_manifest(tmp_path: Path) -> None:
+    for argv in (["sweep"], ["sweep"], ["sweep", "--limit", "3"]):
+        given = {"argv": argv, "sandbox": {"tier": "A"}}
+        RunStore.open(tmp_path / "run", digest="abc", manifest=given).close()
+    held = json.loads((tmp_path / "run" / MANIFEST).read_text())
+    assert held["argv"] == ["sweep", "--limit", "3"]
+    assert held["earlier"] == [{"argv": ["sweep"]}]

@@ -97,6 +97,19 @@ def test_repeated_command_redoes_nothing(scripts: tuple[Path, Path], tmp_path: P
     assert "sample" not in second.stderr
 
 
+def test_run_is_not_continued_in_another_sandbox_tier(
+    scripts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    sweep(scripts, tmp_path / "run", "--json")
+    path = tmp_path / "run" / "manifest.json"
+    held = json.loads(path.read_text())
+    held["pinned"]["the sandbox's tier"] = "C"
+    path.write_text(json.dumps(held))
+    again = sweep(scripts, tmp_path / "run", "--json")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "the sandbox's tier has changed since" in again.stderr
+
+
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.8])
 def test_half_a_folder_continues_to_the_same_tables(
     scripts: tuple[Path, Path], tmp_path: Path, kept: float
