@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 Status = Literal[
     "passed",
@@ -22,6 +22,9 @@ Status = Literal[
 ]
 Kind = Literal["stdin", "functional"]
 Tier = Literal["A", "B", "C"]
+# Whose rules decide: ours; LiveCodeBench's checker; the paper's released scorer (apple/ml-ssd).
+Profile = Literal["faithful", "official", "ml-ssd"]
+PROFILES: tuple[Profile, ...] = get_args(Profile)
 
 
 class SandboxError(RuntimeError):
@@ -66,6 +69,7 @@ class Job:
     entry_point: str | None = None  # needed by functional tests
     limits: Limits = field(default_factory=Limits)
     all_tests: bool = False  # False: the first failing test ends the program
+    profile: Profile = "faithful"  # any other ends at the first failing test
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,15 @@ _LONGER, _ROOM = 400, 1000
 def compare_stdout(got: bytes, expected: str) -> str | None:
     """None where equal, else one line that says the first difference."""
     try:
-        text = got.decode("utf-8").strip()
+        text = got.decode("utf-8")
     except UnicodeDecodeError as error:
         return f"the output is not UTF-8 (byte {error.start})"
-    wanted = expected.strip()
+    return compare_text(text, expected)
+
+
+def compare_text(got: str, expected: str) -> str | None:
+    """The same for output that is text already."""
+    text, wanted = got.strip(), expected.strip()
     if text == wanted:
         return None
     lines, right_lines = text.count("\n") + 1, wanted.count("\n") + 1

@@ -15,6 +15,7 @@ from types import TracebackType
 
 from sandbox import tiers
 from sandbox.base import Job, Limits, Outcome, SandboxError, Tier
+from sandbox.profiled import ProfiledTrial
 from sandbox.trial import Lost, Trial
 from sandbox.worker import Zygote, proven
 
@@ -111,13 +112,14 @@ class Pool:
 
         Raises Lost.
         """
-        trial = Trial(zygote.sock, job)
+        kind = Trial if job.profile == "faithful" else ProfiledTrial
+        first = kind(zygote.sock, job)
         with self._alone.beside_others():
-            outcome = trial.run()
-        if outcome.status != "time_limit" or not trial.was_busy:
+            outcome = first.run()
+        if outcome.status != "time_limit" or not first.was_busy:
             return outcome
         with self._alone.alone():
-            again = Trial(zygote.sock, job).run()
+            again = kind(zygote.sock, job).run()
         return again if again.status == "time_limit" else replace(again, flaky=True)
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
-"""A program's return value as JSON with its types, for the profiles that compare with Python's `==`.
+"""A program's return value as JSON with its types, for profiles that compare with Python's `==`.
 
-Written inside the test's process (`encoded`); compared by the evaluator (`equality`). An object whose class decides for itself what it equals leaves as a refusal: it is not
-asked. Standard library only.
+Written inside the test's process (`encoded`); compared by the evaluator (`equality`). An object
+whose class decides for itself what it equals leaves as a refusal: it is not asked. Standard library
+only.
 
     None, True, "text", 5          themselves (integers below 2**53)
     ["i", hex] ["f", hex] ["c", hex, hex]        int, float, complex

@@ -6,6 +6,8 @@ The second stage: `namespace` has isolated this process and exec'd it. Speaks `p
     evaluator → test {kind} + input                ← done {...} + stdout, result, stderr
     evaluator → end                                ← (nothing; ready for a job)
 
+A job with a `profile` gets a `session` instead, and speaks its words.
+
 A job gets a process of its own (`candidate`), which compiles once and forks each test. Compares
 nothing: expected outputs never come here. Standard library only.
 """
@@ -15,17 +17,20 @@ from __future__ import annotations
 import _thread
 import contextlib
 import gc
+import importlib
 import json
 import os
 import resource
 import socket
 import sys
 from importlib.util import spec_from_file_location
+from types import ModuleType
 from typing import Any
 
 from sandbox import child, confine, linux, protocol, root
 from sandbox.candidate import Candidate, Inherited
 
+_own_package: list[ModuleType] = []  # out of programs' sight
 _THREAD_STACK = 8 << 20  # what a fresh interpreter gives them; else they'd get the main thread's
 _KEPT = (
     *(linux.CAP_SYS_ADMIN, linux.CAP_SETUID, linux.CAP_SETGID),
@@ -59,7 +64,7 @@ def _prepare(tier: str, uid: int | None, boxes: str, modules: dict[str, str]) ->
         sys.meta_path.append(_Allowed(modules))
     _thread.stack_size(_THREAD_STACK)
     by_kind = child.prepared()
-    sys.modules.pop("sandbox", None)
+    _own_package.append(sys.modules.pop("sandbox"))
     confined = confine.confinement(tier, uid, modules, boxes or None)
     return Inherited(confined, by_kind, boxes or None, frozenset(modules))
 
@@ -76,18 +81,31 @@ def _serve(sock: socket.socket, inherited: Inherited) -> None:
 
 
 def _run(sock: socket.socket, inherited: Inherited, header: dict[str, Any], source: bytes) -> None:
+    server = _session(inherited) if "profile" in header else Candidate
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
             linux.die_with_parent()
-            Candidate(sock, inherited, header).serve(source)
+            server(sock, inherited, header).serve(source)
             code = 0
         finally:
             os._exit(code)
     _, status = os.waitpid(pid, 0)
     if status:
         protocol.send(sock, {"op": "lost", "status": status})
+
+
+def _session(inherited: Inherited) -> Any:
+    """The class; imported when the first job asks for it, so that other zygotes stay slim."""
+    if "sandbox.session" not in sys.modules:
+        sys.modules["sandbox"] = _own_package[0]
+        importlib.import_module("sandbox.session").prepare()
+        del sys.modules["sandbox"]
+        gc.collect()
+        gc.freeze()
+        inherited.baseline_kb = _baseline_kb()
+    return sys.modules["sandbox.session"].Session
 
 
 def _baseline_kb() -> int:
