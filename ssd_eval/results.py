@@ -271,16 +271,6 @@ def curve(
     return Curve(label, cells, {k: _best(cells, k, seed) for k in ks})
 
 
-def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Holm's step-down adjustment, in the order given (Holm 1979)."""
-    adjusted = [0.0] * len(p_values)
-    floor = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda at: p_values[at])):
-        floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = floor
-    return tuple(adjusted)
-
-
 def _cell(
     problems: Mapping[str, Problem],
     decoding: DecodingConfig,
@@ -405,7 +395,7 @@ def _adjusted(main: Sequence[Comparison]) -> tuple[Comparison, ...]:
         for group in comparison.groups
         if group.difference.p_value is not None
     ]
-    values = holm([p_value for _, _, p_value in tested])
+    values = stats.holm([p_value for _, _, p_value in tested])
     found = {(k, name): value for (k, name, _), value in zip(tested, values, strict=True)}
     return tuple(
         replace(

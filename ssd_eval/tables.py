@@ -272,5 +272,5 @@ def _p_value(value: float | None) -> str:
 
 def _smallest(difference: Difference) -> str:
     if difference.mde is None:
-        return difference.reason or "no interval"
+        return difference.reason or "no effect could be significant with so few problems"
     return f"smallest effect this run could see: {100 * difference.mde:.1f} pp"

@@ -14,7 +14,8 @@ from benchmarks.base import Problem
 from sandbox.base import Status
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import UsageError
-from ssd_eval.results import FIXED, ONLY, UNFITTED, Comparison, SweepResult, curve, holm
+from ssd_eval.paired import holm
+from ssd_eval.results import FIXED, ONLY, UNFITTED, Comparison, SweepResult, curve
 
 
 def cells(result: SweepResult) -> dict[tuple[int, str], float]:
@@ -255,14 +256,17 @@ def test_one_family_is_as_inconclusive_as_one_problem() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_all_fail_or_all_pass_gives_no_difference_and_no_interval(share: float) -> None:
+def test_all_fail_or_all_pass_gives_no_difference_but_says_how_sure_that_is(share: float) -> None:
     problems = make_problems()
     same = draw(problems, lambda *_: share, seed=1)
     result = outcome(problems, same, same)
     for comparison in result.main:
         group = comparison.groups[0]
         assert (group.base.mean, group.distilled.mean) == (share, share)
-        assert (group.base.low, group.difference.low, group.difference.mde) == (None, None, None)
+        assert (group.base.low, group.base.high)[int(share)] == share
+        assert group.difference.low is not None
+        assert group.difference.mde is not None
+        assert group.difference.low < 0 < group.difference.mde
         assert group.verdict == "inconclusive"
 
 

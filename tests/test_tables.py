@@ -155,10 +155,10 @@ def test_verdict_names_the_p_value_after_holm() -> None:
     assert f", p = {group.adjusted_p:.3f} after Holm" in flowing(verdict(comparison))
 
 
-def test_verdict_without_spread_says_why_there_is_no_interval() -> None:
+def test_verdict_without_spread_says_how_little_that_shows() -> None:
     text = flowing(verdict(perfect().main[0]))
-    assert text.startswith("pass@1: inconclusive, 0.0 pp, p = 1.000")
-    assert "no spread" in text
+    assert text.startswith("pass@1: inconclusive, 0.0 pp [-26.5, +26.5], p = 1.000")
+    assert "smallest effect this run could see: 57.8 pp" in text
 
 
 def test_difference_that_rounds_to_nothing_has_no_sign() -> None:
