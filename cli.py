@@ -50,6 +50,15 @@ def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
     return apply
 
 
+def _profile_option(**more: Any) -> Callable[[Command], Command]:
+    return click.option(
+        "--profile",
+        type=click.Choice(["faithful", "official", "ml-ssd"]),
+        help="Whose rules decide verdicts: ours, LiveCodeBench's checker, the paper's scorer.",
+        **more,
+    )
+
+
 output_options = _stack(
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object and no tables."),
     click.option("--no-color", is_flag=True, help="Plain text (also: NO_COLOR=1)."),
@@ -114,6 +123,7 @@ def cli() -> None:
 @benchmark_options
 @training_options
 @sandbox_options
+@_profile_option()
 @run_options
 @output_options
 def sweep(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) -> None:
@@ -171,6 +181,7 @@ def train(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) -> 
 @model_options
 @benchmark_options
 @sandbox_options
+@_profile_option()
 @run_options
 @output_options
 def evaluate(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) -> None:
@@ -181,11 +192,12 @@ def evaluate(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) 
     with _opened(flags, run_dir, err) as job:
         curve = score_base(job)
     if as_json:
-        _print_json({**curve.to_json(), "run": str(job.store.folder)})
+        place = {"run": str(job.store.folder), "profile": job.config.profile}
+        _print_json({**curve.to_json(), **place})
         return
     from ssd_eval.tables import curve_table
 
-    out.print(curve_table(curve))
+    out.print(curve_table(curve, job.config.profile))
 
 
 @cli.command()
@@ -197,6 +209,7 @@ def evaluate(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) 
 @click.option("--cpu-limit", type=float, default=6.0, show_default=True, help="Seconds per test.")
 @click.option("--memory-limit", type=int, default=1024, show_default=True, help="MiB per test.")
 @sandbox_options
+@_profile_option(envvar="SSD_EVAL_PROFILE", default="faithful")
 @output_options
 def score(file: Path, as_json: bool, no_color: bool, **settings: Any) -> None:
     """Grade a generations FILE against a benchmark.

@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from sandbox.base import Profile
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import UsageError
 from ssd_eval.presets import PRESETS, Preset, preset
@@ -36,7 +37,7 @@ NO_SETTINGS = frozenset({"SSD_EVAL_SHARED_DATA"})  # where this project's own te
 DEFAULT_PRESET = "organism"
 # A run may be continued with other values of these: every record keeps its own key, so what exists
 # stays true. All other settings decide what a record means, and name the run.
-EXTENSIBLE = frozenset({"t_eval", "top_k", "top_p", "samples", "k", "limit"})
+EXTENSIBLE = frozenset({"t_eval", "top_k", "top_p", "samples", "k", "limit", "profile"})
 # How fast and where, never what.
 INCIDENTAL = frozenset({"device", "sampling_batch", "unsafe", "data_dir"})
 QUICK: Mapping[str, object] = {
@@ -83,6 +84,7 @@ class RunConfig(BaseModel):
     max_tokens: int = Field(ge=1, description="longest completion")
     sampling_batch: int | None = Field(None, ge=1, description="rows decoded at once")
     seed: int = Field(0, ge=0, description="seeds sampling, training and resampling")
+    profile: Profile = Field("faithful", description="whose rules decide verdicts")
     unsafe: bool = Field(False, description="allow a sandbox with resource limits only")
 
     @field_validator("*", mode="before")

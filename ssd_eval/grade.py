@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import astuple, dataclass
 
-from benchmarks.base import BenchmarkError, Problem
+from benchmarks.base import BenchmarkError, Problem, TestCase
 from benchmarks.extract import extract
-from sandbox.base import Executor, Job, Limits, Outcome, SandboxError, Test
+from sandbox.base import Executor, Job, Limits, Outcome, Profile, SandboxError, Test
 from ssd_eval.errors import UsageError
 from ssd_eval.interchange import Program
 from ssd_eval.records import Completion, SampleKey, Verdict
@@ -34,6 +34,7 @@ def grade(
     *,
     limits: Limits = DEFAULT_LIMITS,
     all_tests: bool = False,
+    profile: Profile = "faithful",
     cache: Cache | None = None,
 ) -> Iterator[Verdict]:
     """One verdict for each completion, in any order; completions are pulled as workers fall free.
@@ -44,7 +45,7 @@ def grade(
     that cannot be graded, SandboxError when the executor loses jobs.
     """
     samples = (_sample(completion) for completion in completions)
-    return _graded(samples, _Jobs(problems, limits, all_tests), executor, cache)
+    return _graded(samples, _Jobs(problems, limits, all_tests, profile), executor, cache)
 
 
 def grade_programs(
@@ -54,6 +55,7 @@ def grade_programs(
     *,
     limits: Limits = DEFAULT_LIMITS,
     all_tests: bool = False,
+    profile: Profile = "faithful",
     cache: Cache | None = None,
 ) -> Iterator[Verdict]:
     """As `grade`, for programs from a file; the verdicts' keys hold no checkpoint or decoding."""
@@ -61,7 +63,7 @@ def grade_programs(
         _Sample(SampleKey("", each.problem_id, "", each.sample), each.code, each.rule)
         for each in programs
     )
-    return _graded(samples, _Jobs(problems, limits, all_tests), executor, cache)
+    return _graded(samples, _Jobs(problems, limits, all_tests, profile), executor, cache)
 
 
 def check_gradable(problem: Problem) -> None:
@@ -81,6 +83,12 @@ def check_gradable(problem: Problem) -> None:
         raise BenchmarkError(
             f"{problem.id}: functional tests but no entry_point; name the function"
         )
+
+
+def counted_tests(problem: Problem, profile: Profile) -> tuple[TestCase, ...]:
+    """The tests that count: for ml-ssd the private ones alone, where there are any."""
+    private = tuple(test for test in problem.tests if not test.public)
+    return private if profile == "ml-ssd" and private else problem.tests
 
 
 @dataclass(frozen=True)
@@ -108,10 +116,17 @@ class _Prepared:
 class _Jobs:
     """Samples to jobs. A problem is checked, converted and hashed once."""
 
-    def __init__(self, problems: Mapping[str, Problem], limits: Limits, all_tests: bool) -> None:
+    def __init__(
+        self,
+        problems: Mapping[str, Problem],
+        limits: Limits,
+        all_tests: bool,
+        profile: Profile = "faithful",
+    ) -> None:
         self.problems = problems
         self.limits = limits
         self.all_tests = all_tests
+        self.profile: Profile = profile
         self._prepared: dict[str, _Prepared] = {}
 
     def prepared(self, sample: _Sample) -> _Prepared:
@@ -135,16 +150,17 @@ class _Jobs:
             entry_point=prepared.problem.entry_point,
             limits=self.limits,
             all_tests=self.all_tests,
+            profile=self.profile,
         )
 
     def _prepare(self, problem: Problem) -> _Prepared:
         check_gradable(problem)
         tests = tuple(
             Test(test.kind, test.input, test.expected)
-            for test in problem.tests
+            for test in counted_tests(problem, self.profile)
             if test.kind != "assertion"  # none is left: check_gradable refuses them
         )
-        decides = repr((problem.digest(), astuple(self.limits), self.all_tests))
+        decides = repr((problem.digest(), astuple(self.limits), self.all_tests, self.profile))
         return _Prepared(problem, tests, hashlib.sha256(decides.encode()).hexdigest())
 
 
@@ -159,11 +175,11 @@ def _graded(
         for sample in samples:
             prepared = jobs.prepared(sample)
             if sample.code is None:
-                ready.append(_no_code(sample, prepared.problem))
+                ready.append(_no_code(sample, prepared, jobs.profile))
                 continue
             job = jobs.job(prepared, sample.code)
             if job.key in known:
-                ready.append(_verdict(sample, known[job.key]))
+                ready.append(_verdict(sample, known[job.key], jobs.profile))
             elif job.key in waiting:
                 waiting[job.key].append(sample)
             else:
@@ -176,7 +192,7 @@ def _graded(
         if outcome.status != "infra_error":
             known[outcome.key] = outcome
         for sample in waiting.pop(outcome.key):
-            yield _verdict(sample, outcome)
+            yield _verdict(sample, outcome, jobs.profile)
         while ready:
             yield ready.popleft()
     yield from ready
@@ -185,14 +201,15 @@ def _graded(
         raise SandboxError(f"the executor lost {len(waiting)} jobs, first {lost}; run again")
 
 
-def _no_code(sample: _Sample, problem: Problem) -> Verdict:
+def _no_code(sample: _Sample, prepared: _Prepared, profile: Profile) -> Verdict:
     detail = NO_CODE_DETAIL.get(sample.rule, "no code block in the text")
     if sample.cut_off:
         detail += ", which was cut off by the token limit"
-    return Verdict(sample.key, "no_code", detail, sample.rule, 0.0, 0, len(problem.tests))
+    tests = len(prepared.tests)
+    return Verdict(sample.key, "no_code", detail, sample.rule, 0.0, 0, tests, profile=profile)
 
 
-def _verdict(sample: _Sample, outcome: Outcome) -> Verdict:
+def _verdict(sample: _Sample, outcome: Outcome, profile: Profile) -> Verdict:
     return Verdict(
         key=sample.key,
         status=outcome.status,
@@ -203,4 +220,5 @@ def _verdict(sample: _Sample, outcome: Outcome) -> Verdict:
         tests=outcome.tests,
         failed_test=outcome.failed_test,
         flaky=outcome.flaky,
+        profile=profile,
     )

@@ -31,10 +31,18 @@ Record = TypeVar("Record", bound=Keyed)
 class Journal(Generic[Record]):
     """One open file. `records` holds the last record of every key, kept up to date by `append`."""
 
-    def __init__(self, path: Path, parse: Callable[[dict[str, Any]], Record]) -> None:
-        """Cuts off a torn last line. Raises RunFolderError, with file and line, for another."""
+    def __init__(
+        self,
+        path: Path,
+        parse: Callable[[dict[str, Any]], Record],
+        wanted: Callable[[Record], bool] = lambda record: True,
+    ) -> None:
+        """Cuts off a torn last line. Raises RunFolderError, with file and line, for another.
+
+        Records that are not `wanted` are checked like all others and left where they are.
+        """
         self._path = path
-        self.records = {record.key: record for record in _read(path, parse)}
+        self.records = {record.key: record for record in _read(path, parse) if wanted(record)}
         with writing(path.parent):
             flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
             self._file = os.open(path, flags, 0o644)

@@ -43,6 +43,7 @@ def opened(
         RunStore.open(
             folder,
             digest=config.digest(),
+            profile=config.profile,
             pinned={
                 **_executor(pool),
                 **{f"problem {each.id}": each.digest() for each in problems},
@@ -58,7 +59,7 @@ def opened(
                     "problems": len(problems),
                     "digest": content_digest(problems),
                 },
-                "sandbox": pool.describe(),
+                "sandbox": {**pool.describe(), "profile": config.profile},
             },
         ) as store,
     ):

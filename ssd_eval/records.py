@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
-from sandbox.base import Status
+from sandbox.base import Profile, Status
 from ssd_eval.decoding import DecodingConfig
 
 FORMAT_VERSION = 1
@@ -67,6 +67,7 @@ class Verdict:
     tests: int
     failed_test: int | None = None
     flaky: bool = False
+    profile: Profile = "faithful"  # whose rules decided; part of what makes a verdict unique
 
     @property
     def passed(self) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmarks.base import Problem
+from sandbox.base import Profile
 from ssd_eval import metrics, stats
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.metrics import ProblemScore
@@ -198,6 +199,7 @@ class Setup:
     samples: int  # per problem and decoding config
     seed: int
     tier: str  # of the sandbox
+    profile: Profile = "faithful"  # whose rules decided
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import registry
-from sandbox.base import Limits
+from sandbox.base import Limits, Profile
 from sandbox.pool import Pool
 from ssd_eval.errors import UsageError
 from ssd_eval.grade import grade_programs
@@ -19,7 +19,7 @@ from ssd_eval.interchange import read
 from ssd_eval.metrics import collect, summary
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
     from ssd_eval.progress import Progress
     from ssd_eval.records import Verdict
@@ -60,6 +60,7 @@ def score_file(
     memory_limit: int = 1024,
     workers: int | None = None,
     unsafe: bool | None = None,
+    profile: Profile = "faithful",
     progress: Progress,
 ) -> Scored:
     """Grades every program of `file`. Problems without one are left out of the metrics.
@@ -70,6 +71,10 @@ def score_file(
 
     if not (cpu_limit > 0 and memory_limit > 0):
         raise UsageError("--cpu-limit and --memory-limit must be positive")
+    if all_tests and profile != "faithful":
+        raise UsageError(
+            f"--all-tests is for the faithful profile: {profile} stops at the first failing test"
+        )
     limits = Limits(cpu_s=cpu_limit, memory_mb=memory_limit)
     problems = {p.id: p for p in registry.load(benchmark, data_dir=data_dir).problems()}
     programs = read(file, problems)
@@ -79,18 +84,27 @@ def score_file(
         progress.stage("grade", len(programs)) as stage,
     ):
         verdicts = []
-        for verdict in grade_programs(programs, asked, pool, limits=limits, all_tests=all_tests):
+        graded = grade_programs(
+            programs, asked, pool, limits=limits, all_tests=all_tests, profile=profile
+        )
+        for verdict in graded:
             verdicts.append(verdict)
             stage.advance()
-        profile = pool.describe()
+        described = {**pool.describe(), "profile": profile}
     place = {name: number for number, name in enumerate(asked)}
     verdicts.sort(key=lambda verdict: (place[verdict.key.problem_id], verdict.key.sample))
-    return Scored(tuple(verdicts), summary(collect(verdicts, asked), k), profile)
+    return Scored(tuple(verdicts), summary(collect(verdicts, asked), k), described)
 
 
-def score_table(scored: Scored) -> Table:
-    """Counts and pass@k by difficulty; `–` where a problem has too few samples."""
+def score_table(scored: Scored) -> Group:
+    """Counts and pass@k by difficulty; `–` where a problem has too few samples.
+
+    Under it the profile, where it is not ours.
+    """
+    from rich.console import Group
     from rich.table import Table
+
+    from ssd_eval.tables import profile_note
 
     rows = scored.metrics
     ks = [name for name in rows["all"] if name.startswith("pass@")]
@@ -103,7 +117,7 @@ def score_table(scored: Scored) -> Table:
         counts = [str(row["problems"]), str(row["samples"])]
         share = _percent(row["no_code_share"])
         table.add_row(group, *counts, *values, share, str(row["infra_errors"]))
-    return table
+    return Group(table, *profile_note(scored.verdicts[0].profile))
 
 
 def _percent(value: object) -> str:

@@ -76,7 +76,7 @@ def judge(
         timed(store, name),
         progress.stage(name, len(requests), len(requests) - len(missing)) as stage,
     ):
-        for verdict in grade(missing, problems, pool, limits=limits):
+        for verdict in grade(missing, problems, pool, limits=limits, profile=store.profile):
             store.add_verdict(verdict)
             seen += 1
             passed += verdict.passed

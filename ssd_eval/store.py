@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, get_args
 
-from sandbox.base import Status
+from sandbox.base import PROFILES, Profile, Status
 from ssd_eval import lock, manifest
 from ssd_eval.errors import RunFolderError
 from ssd_eval.journal import Journal
@@ -25,15 +25,27 @@ STATUSES = frozenset(get_args(Status))
 
 
 class RunStore:
-    """An open run folder; a context manager. `completions` and `verdicts` hold what is finished."""
+    """An open run folder; a context manager. `completions` and `verdicts` hold what is finished.
 
-    def __init__(self, folder: Path, fields: dict[str, Any], held: ExitStack) -> None:
+    A verdict's key is the sample's with the profile; those of other profiles stay in the file.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        fields: dict[str, Any],
+        held: ExitStack,
+        profile: Profile = "faithful",
+    ) -> None:
         self.folder = folder
+        self.profile: Profile = profile
         self.manifest = fields
         self._held = held
         self._completions = Journal(folder / COMPLETIONS, _completion)
         held.callback(self._completions.close)
-        self._verdicts = Journal(folder / VERDICTS, _verdict)
+        self._verdicts = Journal(
+            folder / VERDICTS, _verdict, lambda verdict: verdict.profile == profile
+        )
         held.callback(self._verdicts.close)
 
     @classmethod
@@ -44,6 +56,7 @@ class RunStore:
         digest: str,
         manifest: Mapping[str, object],
         pinned: Mapping[str, str] | None = None,
+        profile: Profile = "faithful",
     ) -> RunStore:
         """Creates the folder, or continues the one that holds this very run.
 
@@ -57,7 +70,7 @@ class RunStore:
                 folder.mkdir(parents=True, exist_ok=True)
             held.callback(os.close, lock.acquire(folder))
             fields = _continued(folder, digest, manifest, pinned or {})
-            store = cls(folder, fields, held)
+            store = cls(folder, fields, held, profile)
             store.update(status="started")
             store._held = held.pop_all()
         return store
@@ -81,6 +94,9 @@ class RunStore:
         self._completions.append(completion)
 
     def add_verdict(self, verdict: Verdict) -> None:
+        """Raises ValueError for a verdict of another profile than the folder was opened for."""
+        if verdict.profile != self.profile:
+            raise ValueError(f"a verdict of {verdict.profile} among those of {self.profile}")
         self._verdicts.append(verdict)
 
     def update(self, **fields: object) -> None:
@@ -161,6 +177,6 @@ def _completion(row: dict[str, Any]) -> Completion:
 
 def _verdict(row: dict[str, Any]) -> Verdict:
     verdict = Verdict.from_json(row)
-    if verdict.status not in STATUSES:
-        raise ValueError("no status")
+    if verdict.status not in STATUSES or verdict.profile not in PROFILES:
+        raise ValueError("no status, or no profile")
     return verdict

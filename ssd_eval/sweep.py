@@ -220,6 +220,7 @@ def _gathered(
             samples=config.samples,
             seed=config.seed,
             tier=job.pool.tier,
+            profile=config.profile,
         ),
         cost=_cost(job.store, training, base, distilled),
         base_fixed=config.baseline(),

@@ -27,6 +27,7 @@ from ssd_eval.results import (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from sandbox.base import Profile
     from ssd_eval.decoding import DecodingConfig
     from ssd_eval.stats import Difference, Estimate
 
@@ -39,7 +40,8 @@ def report(result: SweepResult) -> Group:
     """Main tables, verdict in words, sweep, cost, and what could change the reading."""
     parts: list[RenderableType] = []
     for comparison in result.main:
-        parts += [main_table(result, comparison), *_settings(comparison), verdict(comparison), ""]
+        parts += [main_table(result, comparison), *_settings(comparison), verdict(comparison)]
+        parts += [*profile_note(result.setup.profile), ""]
     parts += [sweep_table(result), *_readings(result), "", cost_table(result), *_warnings(result)]
     return Group(*parts)
 
@@ -79,10 +81,19 @@ def sweep_table(result: SweepResult) -> Group:
     return _titled(title, *_curves([result.base, result.distilled], ks))
 
 
-def curve_table(curve: Curve) -> Group:
+def profile_note(profile: Profile) -> Iterator[Text]:
+    """Under a table: whose rules decided, where they are not ours."""
+    if profile != "faithful":
+        rules = {"official": "LiveCodeBench's own checker", "ml-ssd": "the paper's released scorer"}
+        yield Text(f"verdict profile {profile}: {rules[profile]}, not the faithful rules")
+
+
+def curve_table(curve: Curve, profile: Profile = "faithful") -> Group:
     """One checkpoint over the grid."""
     title = f"{curve.label}: mean ± half a 95 % interval, %"
-    return _titled(title, *_curves([curve], list(curve.best)), *_notes([curve]))
+    return _titled(
+        title, *_curves([curve], list(curve.best)), *_notes([curve]), *profile_note(profile)
+    )
 
 
 def cost_table(result: SweepResult) -> Group:

@@ -109,6 +109,7 @@ def test_digest_changes_with_what_a_record_means_and_with_nothing_else() -> None
     for name, value in changed.items():
         assert config(**{"preset": "organism", name: value}).digest() != usual.digest(), name
     free = {"t_eval": (3.0,), "top_k": 1, "top_p": 0.5, "samples": 20, "k": (2,), "limit": 5}
+    free["profile"] = "official"
     free |= {"device": "cpu", "sampling_batch": 3, "unsafe": True, "data_dir": "d"}
     assert set(free) == EXTENSIBLE | INCIDENTAL
     assert config(**free).digest() == usual.digest()
