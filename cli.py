@@ -230,6 +230,40 @@ def score(file: Path, as_json: bool, no_color: bool, **settings: Any) -> None:
 
 
 @cli.command()
+@click.option("--root", type=Numbers(float), help="Head probabilities at the root.")
+@click.option("--fork", type=Numbers(float), help="At the fork; token 0 passes.")
+@click.option("--lock", type=Numbers(float), help="At a lock; token 0 passes.")
+@click.option("--paths", type=int, help="Root tokens that pass, the first so many.")
+@click.option("--locks", type=int, help="Locks in a row.")
+@click.option("--vocabulary", type=int, help="Tokens; those beyond a head share its rest.")
+@click.option("--ratio", type=float, help="Of the geometric tail that they form.")
+@click.option("--t-train", default=0.9, show_default=True, help="Of the student's training data.")
+@click.option("--train-top-k", default=0, show_default=True, help="Its top-k; 0 keeps all.")
+@click.option("--train-top-p", default=0.85, show_default=True, help="Its top-p.")
+@click.option("--top-k", default=0, show_default=True, help="Evaluation top-k; 0 keeps all.")
+@click.option("--top-p", default=0.8, show_default=True, help="Evaluation top-p.")
+@click.option("--top-ps", type=Numbers(float), help="Compared beside it, 0.65,0.7,...")
+@click.option("--temperatures", type=Numbers(float), help="Range of T_eval, LOW,HIGH.")
+@click.option("--points", type=int, help="Temperatures on the curve's grid.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw a .png, .svg or .pdf file.")
+@output_options
+def toy(as_json: bool, no_color: bool, plot: Path | None, **flags: Any) -> None:
+    """Solve the paper's closed-form machine: what decoding alone cannot do, and SSD can."""
+    from ssd_eval.toy import solved
+    from ssd_eval.toy_report import draw, report
+
+    out, err = _consoles(no_color)
+    result = solved({name: value for name, value in flags.items() if value is not None})
+    if plot:
+        draw(result, plot)
+        err.print(f"picture {plot}", highlight=False)
+    if as_json:
+        _print_json(result.to_json())
+    else:
+        out.print(report(result))
+
+
+@cli.command()
 @output_options
 def benchmarks(as_json: bool, no_color: bool) -> None:
     """List the installed benchmarks."""
