@@ -110,7 +110,7 @@ def _gaps(result: ToyResult) -> Table:
 
 
 def draw(result: ToyResult, file: Path) -> None:
-    """PNG, SVG or PDF by the file's ending. Raises UsageError for another or for no way to write."""
+    """PNG, SVG or PDF by the file's ending. UsageError for another or where it cannot write."""
     if file.suffix.lower() not in PICTURES:
         raise UsageError(f"--plot {file}: end the name with one of {', '.join(PICTURES)}")
     from matplotlib.figure import Figure
