@@ -20,7 +20,7 @@ Status = Literal[
     "no_code",
     "infra_error",  # ours, never the program's
 ]
-Kind = Literal["stdin", "functional"]
+Kind = Literal["stdin", "functional", "assertion"]
 Tier = Literal["A", "B", "C"]
 # Whose rules decide: ours; LiveCodeBench's checker; the paper's released scorer (apple/ml-ssd).
 Profile = Literal["faithful", "official", "ml-ssd"]
@@ -50,7 +50,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Test:
-    """`stdin`: text in, text out. `functional`: JSON array of arguments in, JSON value out."""
+    """`stdin`: text in, text out. `functional`: JSON array of arguments in, JSON value out.
+
+    `assertion`: `input` is the source of a check that calls the program; nothing is expected but
+    that it ends normally. A job's tests are all checks, or none is.
+    """
 
     __test__ = False
 
@@ -66,7 +70,7 @@ class Job:
     key: str
     source: str
     tests: tuple[Test, ...]
-    entry_point: str | None = None  # needed by functional tests
+    entry_point: str | None = None  # needed by functional tests; may help a check
     limits: Limits = field(default_factory=Limits)
     all_tests: bool = False  # False: the first failing test ends the program
     profile: Profile = "faithful"  # any other ends at the first failing test

@@ -67,7 +67,7 @@ def fresh_interpreter() -> None:
 
 def run_stdin(code: CodeType, module: ModuleType) -> NoReturn:
     """The program as `__main__` of this process."""
-    _finish(lambda: exec(code, _entered(module)))
+    finish(lambda: exec(code, _entered(module)))
 
 
 def run_functional(
@@ -93,7 +93,7 @@ def run_functional(
         while text:
             text = text[os.write(result, text) :]
 
-    _finish(call)
+    finish(call)
 
 
 def _entered(module: ModuleType) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def _key(key: Any) -> str:
     raise TypeError(f"the result has a key of type {kind.__name__}")
 
 
-def _finish(work: Any) -> NoReturn:
+def finish(work: Any) -> NoReturn:
     """Runs `work`, ends the process as Python would: flushed, threads joined, right exit code."""
     try:
         code = _attempt(work)

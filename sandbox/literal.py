@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-DEPTH = 400  # of nesting; deeper values have no plain form
+DEPTH = 200  # of nesting; deeper values have no plain form
 _SIZE = struct.Struct("!I")
 _FLOAT = struct.Struct("!d")
 _NUMPY = frozenset(

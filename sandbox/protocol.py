@@ -36,6 +36,25 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any], list[bytes]]:
     return header, [_exactly(sock, size) for size in header.pop("blobs")]
 
 
+def send_descriptor(sock: socket.socket, descriptor: int) -> None:
+    """A copy of it for the other end. Comes after a frame that announces it."""
+    try:
+        socket.send_fds(sock, [b"+"], [descriptor])
+    except OSError as error:
+        raise Closed(str(error)) from error
+
+
+def receive_descriptor(sock: socket.socket) -> int:
+    """Raises Closed where the other end sent none."""
+    try:
+        _, descriptors, _, _ = socket.recv_fds(sock, 1, 1)
+    except OSError as error:
+        raise Closed(str(error)) from error
+    if len(descriptors) != 1:
+        raise Closed("no descriptor came")
+    return descriptors[0]
+
+
 def _exactly(sock: socket.socket, count: int) -> bytes:
     if count > MOST_BLOB:
         raise Closed("oversized blob")

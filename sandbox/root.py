@@ -23,6 +23,7 @@ OWN_CODE = "/runner"
 _OWN_MODULES = (
     *("__init__", "boxes", "candidate", "child", "confine", "linux", "protocol", "root"),
     *("seccomp", "seccomp_calls", "streams", "zygote"),
+    *("assertion", "calls", "check", "literal"),
     *("harness", "mlssd", "official", "session", "typed"),  # for profiles other than faithful
 )
 _DEVICES = ("null", "zero", "urandom")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import socket
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 from sandbox import protocol
 from sandbox.base import Job, Outcome, Status, Test
@@ -27,6 +27,8 @@ class Lost(Exception):
 class Trial:
     """`run` once. `was_busy`: some test that timed out had less of a core than it wanted."""
 
+    extra: ClassVar[dict[str, object]] = {}  # of the job's header: who serves it in the zygote
+
     def __init__(self, sock: socket.socket, job: Job) -> None:
         self._sock, self._job = sock, job
         self.was_busy = False
@@ -42,7 +44,7 @@ class Trial:
             )
         try:
             source = job.source.encode("utf-8", "surrogatepass")
-            header = {"op": "job", "entry": job.entry_point}
+            header = {"op": "job", "entry": job.entry_point, **self.extra}
             limits = {**asdict(job.limits), "wall_s": job.limits.wall_s}
             self._send({**header, "limits": limits}, source)
             answer, _ = self._receive(COMPILE_SECONDS)

@@ -6,7 +6,8 @@ The second stage: `namespace` has isolated this process and exec'd it. Speaks `p
     evaluator → test {kind} + input                ← done {...} + stdout, result, stderr
     evaluator → end                                ← (nothing; ready for a job)
 
-A job with a `profile` gets a `session` instead, and speaks its words.
+A job with a `profile` gets a `session` instead, one of `assertion` tests an `assertion`; they speak
+their own words.
 
 A job gets a process of its own (`candidate`), which compiles once and forks each test. Compares
 nothing: expected outputs never come here. Standard library only.
@@ -81,7 +82,7 @@ def _serve(sock: socket.socket, inherited: Inherited) -> None:
 
 
 def _run(sock: socket.socket, inherited: Inherited, header: dict[str, Any], source: bytes) -> None:
-    server = _session(inherited) if "profile" in header else Candidate
+    server = _server(inherited, header)
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -96,16 +97,19 @@ def _run(sock: socket.socket, inherited: Inherited, header: dict[str, Any], sour
         protocol.send(sock, {"op": "lost", "status": status})
 
 
-def _session(inherited: Inherited) -> Any:
+def _server(inherited: Inherited, header: dict[str, Any]) -> Any:
     """The class; imported when the first job asks for it, so that other zygotes stay slim."""
-    if "sandbox.session" not in sys.modules:
+    if "assertion" not in header and "profile" not in header:
+        return Candidate
+    name = "sandbox.assertion" if "assertion" in header else "sandbox.session"
+    if name not in sys.modules:
         sys.modules["sandbox"] = _own_package[0]
-        importlib.import_module("sandbox.session").prepare()
+        importlib.import_module(name).prepare()
         del sys.modules["sandbox"]
         gc.collect()
         gc.freeze()
         inherited.baseline_kb = _baseline_kb()
-    return sys.modules["sandbox.session"].Session
+    return sys.modules[name].Session
 
 
 def _baseline_kb() -> int:

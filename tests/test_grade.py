@@ -174,10 +174,16 @@ def test_programs_from_a_file_are_graded_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("code", ["right", None])
-def test_assertion_tests_are_refused_by_name(code: str | None) -> None:
-    problems = {"a": problem("a", "assertion")}
-    with pytest.raises(BenchmarkError, match=r"a: .*'assertion' cannot be graded yet"):
-        list(grade([completion(code)], problems, FakeExecutor()))
+def test_checks_beside_other_tests_are_refused_by_name(code: str | None) -> None:
+    mixed = replace(problem(), tests=(*problem().tests, TestCase("assertion", "f()", "")))
+    with pytest.raises(BenchmarkError, match=r"a: .*'assertion' beside others"):
+        list(grade([completion(code)], {"a": mixed}, FakeExecutor()))
+
+
+def test_checks_reach_the_sandbox_as_they_are() -> None:
+    executor = FakeExecutor()
+    list(grade([completion("right")], {"a": problem("a", "assertion")}, executor))
+    assert executor.ran[0].tests[0] == Test("assertion", "1", "1")
 
 
 def test_problems_without_a_possible_verdict_are_refused() -> None:
