@@ -54,6 +54,8 @@ class Problem:
     family: str | None = None
     references: tuple[str, ...] = ()  # programs that pass
     wrong: tuple[str, ...] = ()  # planted programs that fail
+    preamble: str = ""  # source that every program starts from: imports and helpers it was given
+    continued: bool = False  # the statement is code; the answer goes on where it ends
 
     @property
     def public_tests(self) -> tuple[TestCase, ...]:

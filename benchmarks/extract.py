@@ -18,10 +18,16 @@ repaired or run.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
+from benchmarks.base import Problem
+
+# Where a base model's answer ends (Chen et al. 2021, §2.1): the function is over by then.
+STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 FENCE = re.compile(r"(?P<before>[^`]*)(?P<ticks>`{3,})(?P<tag>[^`]*)")
+ML_SSD = re.compile(r"```[a-zA-Z]*\n(.*?)```", re.DOTALL)
 MARKER = re.compile(r"\s*([-*+]|\d{1,3}[.)])?\s*")  # of a list item
 PYTHON = re.compile(r"[{.\s]*(python|py)[\d.]*\b", re.IGNORECASE)
 CONTENT_INDENT = 4  # a fence indented this much deeper than its block's opening is content
@@ -74,6 +80,61 @@ def extract(text: str) -> Extraction:
         if candidates:
             return Extraction(candidates[-1].code, rule)
     return Extraction(None, "none")
+
+
+def program(text: str, problem: Problem | None, extractor: Extractor = "ours") -> Extraction:
+    """The program in an answer to `problem`, by the extractor's rules.
+
+    Where the problem's code was to be continued there is nothing to extract: rule `continuation`.
+    """
+    if problem is not None and problem.continued:
+        return continuation(problem.statement, text)
+    return EXTRACTORS[extractor](text)
+
+
+def with_preamble(problem: Problem, source: str) -> str:
+    """The program after what it was given, but for one that must begin with its own lines."""
+    if not problem.preamble or re.search(r"^from __future__ ", source, re.MULTILINE):
+        return source
+    return f"{problem.preamble}\n{source}"
+
+
+def continuation(start: str, text: str) -> Extraction:
+    """The program that `text` makes of `start`, up to the first of STOPS. Rule `continuation`."""
+    ends = [found for found in (text.find(stop) for stop in STOPS) if found >= 0]
+    return Extraction(start + text[: min(ends, default=len(text))], "continuation")
+
+
+def official(text: str) -> Extraction:
+    """LiveCodeBench's rule at 28fef95: what lies between the last two lines with a fence.
+
+    An answer cut off in its last block gives the prose before that block.
+    """
+    lines = text.split("\n")
+    fences = [number for number, line in enumerate(lines) if "```" in line]
+    if len(fences) < 2:
+        return Extraction(None, "none")
+    code = "\n".join(lines[fences[-2] + 1 : fences[-1]])
+    return Extraction(code if code.strip() else None, "last-two-fences")
+
+
+def ml_ssd(text: str) -> Extraction:
+    """The paper's released scorer (apple/ml-ssd): the last block whose tag is letters or nothing.
+
+    A block tagged python3 is none, nor is one that does not close.
+    """
+    found = ML_SSD.findall(text)
+    if not found or not found[-1].strip():
+        return Extraction(None, "none")
+    return Extraction(found[-1], "last-block")
+
+
+Extractor = Literal["ours", "official", "ml-ssd"]
+EXTRACTORS: dict[Extractor, Callable[[str], Extraction]] = {
+    "ours": extract,
+    "official": official,
+    "ml-ssd": ml_ssd,
+}
 
 
 def _blocks(text: str) -> Iterator[_Block]:

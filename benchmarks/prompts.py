@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from benchmarks.base import BenchmarkError, Problem
 
+TEXT = "text"  # the role of a message that is no chat: backends encode its content as it is
+
 
 def user_message(problem: Problem) -> str:
     """Style `simple`: the statement, and the starter code on the next line where there is any.
@@ -28,8 +30,12 @@ def messages(
 ) -> list[dict[str, str]]:
     """Chat messages, the system message first where one is given (an empty one counts).
 
+    A `continued` problem is one message of the role TEXT: plain text, no chat, no system message.
+
     Raises BenchmarkError for an unknown style.
     """
+    if problem.continued:
+        return [{"role": TEXT, "content": problem.statement}]
     if style not in STYLES:
         raise BenchmarkError(f"unknown prompt style {style!r}; known styles: {', '.join(STYLES)}")
     user = {"role": "user", "content": STYLES[style](problem)}

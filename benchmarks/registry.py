@@ -49,7 +49,20 @@ def _micro() -> Benchmark:
     return Micro(seed=0)
 
 
-BUILT_INS: dict[str, Callable[[], Benchmark]] = {"micro": _micro}
+def _humaneval(window: str) -> Callable[[], Benchmark]:
+    def build() -> Benchmark:
+        from benchmarks.humaneval import load
+
+        return load(window)
+
+    return build
+
+
+BUILT_INS: dict[str, Callable[[], Benchmark]] = {
+    "micro": _micro,
+    "humaneval": _humaneval("chat"),
+    "humaneval:base": _humaneval("base"),
+}
 
 
 def _file(name: str, data_dir: str | None) -> Benchmark:

@@ -191,7 +191,7 @@ def load_model(name: str | Path, dtype: str = "auto", device: str = "auto") -> P
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer, known to have a chat template and an end token."""
+    """The tokenizer, known to have an end token; not every one has a chat template."""
     from transformers import AutoTokenizer
 
     path = folder(name)
@@ -204,7 +204,6 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
             f"the tokenizer in {path} cannot be loaded ({type(error).__name__}: "
             f"{_first_line(error)}); restore its files or give another checkpoint"
         ) from error
-    chat_template(tokenizer)
     end_token(tokenizer)
     return tokenizer
 
@@ -215,8 +214,9 @@ def chat_template(tokenizer: PreTrainedTokenizerBase) -> str:
         return tokenizer.get_chat_template()
     except ValueError as error:
         raise CheckpointError(
-            f"{tokenizer.name_or_path} has no chat template; use an instruct checkpoint or add "
-            "chat_template.jinja to its folder"
+            f"{tokenizer.name_or_path} has no chat template; use an instruct checkpoint, add "
+            "chat_template.jinja to its folder, or score a benchmark that base models continue, "
+            "such as humaneval:base"
         ) from error
 
 

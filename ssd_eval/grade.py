@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import astuple, dataclass
 
 from benchmarks.base import BenchmarkError, Problem, TestCase
-from benchmarks.extract import extract
+from benchmarks.extract import Extractor, program, with_preamble
 from sandbox.base import Executor, Job, Limits, Outcome, Profile, SandboxError, Test
 from ssd_eval.errors import UsageError
 from ssd_eval.interchange import Program
@@ -35,6 +35,7 @@ def grade(
     limits: Limits = DEFAULT_LIMITS,
     all_tests: bool = False,
     profile: Profile = "faithful",
+    extractor: Extractor = "ours",
     cache: Cache | None = None,
 ) -> Iterator[Verdict]:
     """One verdict for each completion, in any order; completions are pulled as workers fall free.
@@ -44,7 +45,7 @@ def grade(
     UsageError for a completion of a problem that is not in `problems`, BenchmarkError for a problem
     that cannot be graded, SandboxError when the executor loses jobs.
     """
-    samples = (_sample(completion) for completion in completions)
+    samples = (_sample(completion, problems, extractor) for completion in completions)
     return _graded(samples, _Jobs(problems, limits, all_tests, profile), executor, cache)
 
 
@@ -99,8 +100,10 @@ class _Sample:
     cut_off: bool = False
 
 
-def _sample(completion: Completion) -> _Sample:
-    found = extract(completion.text)
+def _sample(
+    completion: Completion, problems: Mapping[str, Problem], extractor: Extractor
+) -> _Sample:
+    found = program(completion.text, problems.get(completion.key.problem_id), extractor)
     return _Sample(completion.key, found.code, found.rule, completion.finish == "length")
 
 
@@ -141,6 +144,7 @@ class _Jobs:
         return self._prepared[name]
 
     def job(self, prepared: _Prepared, source: str) -> Job:
+        source = with_preamble(prepared.problem, source)
         # A lone surrogate is a program like any other here; the sandbox decides what it is.
         program = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
         return Job(

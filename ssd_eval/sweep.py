@@ -123,7 +123,8 @@ def _record_template(job: Sweep) -> None:
     from ssd_eval.checkpoint import chat_template_hash, load_tokenizer
 
     tokenizer = load_tokenizer(job.config.base)
-    job.store.update(chat_template=chat_template_hash(tokenizer))
+    found = chat_template_hash(tokenizer) if getattr(tokenizer, "chat_template", None) else None
+    job.store.update(chat_template=found)
 
 
 @contextmanager

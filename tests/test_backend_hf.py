@@ -542,7 +542,6 @@ def test_the_fingerprint_is_the_checkpoints_content(tiny_checkpoint: Path, tmp_p
     [
         (lambda f: (f / "config.json").unlink(), "config.json"),
         (lambda f: (f / "model.safetensors").write_bytes(b"junk"), "cannot be loaded"),
-        (lambda f: (f / "chat_template.jinja").unlink(), "no chat template"),
         (lambda f: (f / "tokenizer.json").write_text("{"), "tokenizer"),
     ],
 )
@@ -554,6 +553,18 @@ def test_a_damaged_checkpoint_is_one_line_with_the_fix(
     with pytest.raises(CheckpointError, match=fault) as caught:
         load(str(folder))
     assert "\n" not in str(caught.value)
+
+
+def test_without_a_chat_template_plain_text_is_encoded_and_chat_refused(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = copied(tiny_checkpoint, tmp_path / "base")
+    (folder / "chat_template.jinja").unlink()
+    backend = load(str(folder))
+    ids = backend.encode([{"role": "text", "content": "def f(x):\n"}])
+    assert backend.decode(ids) == "def f(x):\n"
+    with pytest.raises(CheckpointError, match="no chat template"):
+        backend.encode([{"role": "user", "content": "hi"}])
 
 
 def test_an_unknown_dtype_or_device_lists_the_choices(tiny_checkpoint: Path) -> None:

@@ -48,7 +48,11 @@ class Backend(Protocol):
         ...
 
     def encode(self, messages: list[dict[str, str]]) -> tuple[int, ...]:
-        """Chat messages to prompt token ids, generation prompt included."""
+        """Chat messages to prompt token ids, generation prompt included.
+
+        A single message of the role `benchmarks.prompts.TEXT` is plain text to go on from: no chat
+        template, and the special tokens with which the tokenizer begins a text.
+        """
         ...
 
     def decode(self, token_ids: tuple[int, ...]) -> str: ...

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
+from benchmarks.prompts import TEXT
 from ssd_eval.backends.base import Generation, Request
 from ssd_eval.decoding import effective_temperature
 from ssd_eval.errors import BackendError, CheckpointError, UsageError
@@ -57,6 +58,8 @@ class FakeBackend:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def encode(self, messages: list[dict[str, str]]) -> tuple[int, ...]:
+        if [each["role"] for each in messages] == [TEXT]:
+            return tuple(map(ord, messages[0]["content"]))
         text = "".join(f"<{each['role']}>{each['content']}\n" for each in messages)
         return tuple(map(ord, text + "<assistant>"))
 

@@ -16,13 +16,14 @@ from typing import Any
 import torch
 from jinja2 import TemplateError
 
+from benchmarks.prompts import TEXT
 from ssd_eval.backends.attention import use_grouped_attention
 from ssd_eval.backends.base import Generation, Request
 from ssd_eval.backends.batch import Batch
 from ssd_eval.backends.lanes import run_lanes
 from ssd_eval.backends.prefill import Prefill
 from ssd_eval.backends.slots import SlotCache, attention_kinds
-from ssd_eval.checkpoint import fingerprint, load_model, load_tokenizer
+from ssd_eval.checkpoint import chat_template, fingerprint, load_model, load_tokenizer
 from ssd_eval.errors import BackendError, CheckpointError
 
 BATCH_SIZE = 64  # measured: 128 is 6 % faster on the organism and has twice the tail
@@ -71,6 +72,9 @@ class HFBackend:
         return int(getattr(self._config, "max_position_embeddings", None) or UNLIMITED)
 
     def encode(self, messages: list[dict[str, str]]) -> tuple[int, ...]:
+        if [each["role"] for each in messages] == [TEXT]:
+            return tuple(self._tokenizer.encode(messages[0]["content"]))
+        chat_template(self._tokenizer)
         try:
             text = self._tokenizer.apply_chat_template(
                 messages, add_generation_prompt=True, tokenize=False
