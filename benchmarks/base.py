@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, Protocol, overload, runtime_checkable
 
 TestKind = Literal["stdin", "functional", "assertion"]
 Difficulty = Literal["easy", "medium", "hard"]
@@ -37,13 +38,46 @@ class TestCase:
     public: bool = False
 
 
+class StoredTests(Sequence[TestCase]):
+    """Tests that stay packed on disk until one of them is asked for.
+
+    Equal where `digest` is; `kinds` is known without unpacking. Every access may raise
+    BenchmarkError.
+    """
+
+    digest: str
+    kinds: frozenset[TestKind]
+
+    def unpacked(self) -> tuple[TestCase, ...]:
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, index: int) -> TestCase: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[TestCase, ...]: ...
+    def __getitem__(self, index: int | slice) -> TestCase | tuple[TestCase, ...]:
+        return self.unpacked()[index]
+
+    def __iter__(self) -> Iterator[TestCase]:
+        return iter(self.unpacked())
+
+    def __len__(self) -> int:
+        return len(self.unpacked())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoredTests) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
 @dataclass(frozen=True)
 class Problem:
     """A statement with its tests; `family` names problems that share a cause of success."""
 
     id: str
     statement: str
-    tests: tuple[TestCase, ...]
+    tests: Sequence[TestCase]  # a tuple, or StoredTests
     title: str = ""
     starter_code: str = ""
     entry_point: str | None = None  # the method or function that functional tests call
@@ -61,10 +95,28 @@ class Problem:
     def public_tests(self) -> tuple[TestCase, ...]:
         return tuple(test for test in self.tests if test.public)
 
+    @property
+    def kinds(self) -> frozenset[TestKind]:
+        """The kinds of its tests; unpacks none."""
+        if isinstance(self.tests, StoredTests):
+            return self.tests.kinds
+        return frozenset(test.kind for test in self.tests)
+
     def digest(self) -> str:
-        """16 hex digits over all that a score depends on."""
-        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        """16 hex digits over all that a score depends on; unpacks no tests."""
+        values = asdict(replace(self, tests=()))
+        if isinstance(self.tests, StoredTests):
+            values["tests"] = self.tests.digest
+        else:
+            values["tests"] = [asdict(each) for each in self.tests]
+        text = json.dumps(values, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def content_digest(problems: Sequence[Problem]) -> str:
+    """16 hex digits over statements and tests, in order."""
+    joined = "".join(problem.digest() for problem in problems)
+    return hashlib.sha256(joined.encode()).hexdigest()[:16]
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import astuple, dataclass
+from functools import cached_property
 
 from benchmarks.base import BenchmarkError, Problem, TestCase
 from benchmarks.extract import Extractor, program, with_preamble
@@ -21,6 +22,7 @@ from ssd_eval.records import Completion, SampleKey, Verdict
 Cache = MutableMapping[str, Outcome]  # a plain dict serves; keys are digests of all that decides
 
 DEFAULT_LIMITS = Limits()
+HELD_CHARACTERS = 1 << 27  # of unpacked tests, beside those of jobs that run
 NO_CODE_DETAIL = {
     "unfinished-thinking": "the text ends inside <think>",
     "given": "the program is empty",
@@ -72,7 +74,7 @@ def check_gradable(problem: Problem) -> None:
 
     `grade` does this too, but only when the problem's first completion is there.
     """
-    kinds = {test.kind for test in problem.tests}
+    kinds = problem.kinds
     if "assertion" in kinds and len(kinds) > 1:
         raise BenchmarkError(
             f"{problem.id}: tests of the kind 'assertion' beside others; "
@@ -88,8 +90,9 @@ def check_gradable(problem: Problem) -> None:
 
 def counted_tests(problem: Problem, profile: Profile) -> tuple[TestCase, ...]:
     """The tests that count: for ml-ssd the private ones alone, where there are any."""
-    private = tuple(test for test in problem.tests if not test.public)
-    return private if profile == "ml-ssd" and private else problem.tests
+    tests = tuple(problem.tests)
+    private = tuple(test for test in tests if not test.public)
+    return private if profile == "ml-ssd" and private else tests
 
 
 @dataclass(frozen=True)
@@ -115,9 +118,16 @@ class _Prepared:
     tests: tuple[Test, ...]
     digest: str  # of all that decides a verdict beside the program
 
+    @cached_property
+    def characters(self) -> int:
+        return sum(len(test.input) + len(test.expected) for test in self.tests)
+
 
 class _Jobs:
-    """Samples to jobs. A problem is checked, converted and hashed once."""
+    """Samples to jobs. A problem is checked, converted and hashed once for a row of its samples.
+
+    All samples share its tests; those of earlier problems go when they take too much memory.
+    """
 
     def __init__(
         self,
@@ -141,7 +151,13 @@ class _Jobs:
                     "grade it with the benchmark it was sampled from"
                 )
             self._prepared[name] = self._prepare(self.problems[name])
+            self._forget_oldest()
         return self._prepared[name]
+
+    def _forget_oldest(self) -> None:
+        held = sum(each.characters for each in self._prepared.values())
+        while held > HELD_CHARACTERS and len(self._prepared) > 1:
+            held -= self._prepared.pop(next(iter(self._prepared))).characters
 
     def job(self, prepared: _Prepared, source: str) -> Job:
         source = with_preamble(prepared.problem, source)

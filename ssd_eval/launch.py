@@ -5,14 +5,13 @@ The sandbox starts before torch is imported, so that its processes are small and
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.base import Problem
+from benchmarks.base import content_digest
 from sandbox.pool import Pool
 from ssd_eval import checkpoint, environment
 from ssd_eval.errors import UsageError
@@ -28,7 +27,8 @@ RUNS = Path("runs")
 
 def default_folder(config: RunConfig) -> Path:
     name = Path(config.base).name if config.base else "run"
-    return RUNS / f"{name}-{Path(config.benchmark).stem}-{config.digest()}"
+    scored = Path(config.benchmark).name.removesuffix(".jsonl").replace(":", "-")
+    return RUNS / f"{name}-{scored}-{config.digest()}"
 
 
 @contextmanager
@@ -79,12 +79,6 @@ def _executor(pool: Pool) -> dict[str, str]:
         "the sandbox's Python": str(described["python"]),
         "the set of modules that programs may import": json.dumps(described["modules"]),
     }
-
-
-def content_digest(problems: Sequence[Problem]) -> str:
-    """16 hex digits over statements and tests, in order."""
-    joined = "".join(problem.digest() for problem in problems)
-    return hashlib.sha256(joined.encode()).hexdigest()[:16]
 
 
 def _fingerprints(config: RunConfig) -> dict[str, object]:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import registry
-from benchmarks.base import BenchmarkError
+from benchmarks.base import BenchmarkError, content_digest
 from ssd_eval.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ def benchmark_rows() -> list[Row]:
 
 
 def _benchmark_row(name: str) -> Row:
-    from ssd_eval.launch import content_digest
-
     try:
         benchmark = registry.load(name)
         problems = benchmark.problems()
