@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal, Protocol, overload, runtime_checkable
 
 TestKind = Literal["stdin", "functional", "assertion"]
+Chosen = Literal["both", "public", "private"]  # which of a problem's tests count
 Difficulty = Literal["easy", "medium", "hard"]
 
 
@@ -45,10 +46,17 @@ class StoredTests(Sequence[TestCase]):
     BenchmarkError.
     """
 
-    digest: str
     kinds: frozenset[TestKind]
 
+    @property
+    def digest(self) -> str:
+        raise NotImplementedError
+
     def unpacked(self) -> tuple[TestCase, ...]:
+        raise NotImplementedError
+
+    def only(self, chosen: Chosen) -> StoredTests:
+        """The same tests, of which others count."""
         raise NotImplementedError
 
     @overload

@@ -22,14 +22,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
-from benchmarks import livecodebench
+from benchmarks import lcb_rows, livecodebench
 from benchmarks.base import BenchmarkError, Difficulty, Problem, TestCase, TestKind
 
 
@@ -63,7 +62,7 @@ class Row(BaseModel):
 
 @dataclass(frozen=True)
 class FileBenchmark:
-    """The problems of one file, read and checked. The window is a hash of the file's bytes."""
+    """The problems of one file, read and checked. The window is a hash of its lines."""
 
     name: str
     description: str
@@ -84,16 +83,14 @@ def read(path: Path) -> FileBenchmark:
     """The benchmark in `path`. Raises BenchmarkError that names the file and the line."""
     digest = hashlib.sha256()
     problems: dict[str, Problem] = {}
-    for number, line in _lines(path):
+    for place, line in lcb_rows.lines(path):
         digest.update(line)
-        if not line.strip():
-            continue
         try:
-            problem = _problem(line)
+            problem = _problem(line, place)
             if problem.id in problems:
                 raise BenchmarkError(f"the id {problem.id!r} came before; make the ids unique")
         except BenchmarkError as error:
-            raise BenchmarkError(f"{path}:{number}: {error}") from error
+            raise BenchmarkError(f"{place}: {error}") from error
         problems[problem.id] = problem
     if not problems:
         raise BenchmarkError(f"{path} holds no problems; give one JSON object a line")
@@ -105,24 +102,11 @@ def read(path: Path) -> FileBenchmark:
     )
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        with path.open("rb") as file:
-            yield from enumerate(file, 1)
-    except OSError as error:
-        raise BenchmarkError(f"{path}: {error.strerror}; give a readable .jsonl file") from error
-
-
-def _problem(line: bytes) -> Problem:
-    try:
-        row = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise BenchmarkError(f"not UTF-8 (byte {error.start}); save the file as UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        raise BenchmarkError(f"not JSON ({error}); write one object a line") from error
-    if not isinstance(row, dict):
-        raise BenchmarkError(f"a JSON {type(row).__name__}, not an object; write one object a line")
-    problem = livecodebench.problem(row) if livecodebench.is_row(row) else _own(row)
+def _problem(line: bytes, place: lcb_rows.Place) -> Problem:
+    row = lcb_rows.parsed(line)
+    if livecodebench.is_row(row):
+        return lcb_rows.problem(row, place)
+    problem = _own(row)
     _check(problem)
     return problem
 

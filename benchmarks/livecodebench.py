@@ -1,8 +1,7 @@
 """Rows of LiveCodeBench's `code_generation_lite` as Problems.
 
-Public and private tests both count, as in the official scoring. Private tests are JSON, or else
-base64 of zlib of a pickle of a JSON string; the pickle is read opcode by opcode and never run. Only
-rows: where files come from is `jsonl`, and release windows are not chosen here.
+Private tests are JSON, or else base64 of zlib of a pickle of a JSON string; the pickle is read
+opcode by opcode and never run. Only rows: files are read by `lcb_rows`, windows are `lcb_windows`'.
 """
 
 from __future__ import annotations
@@ -11,12 +10,21 @@ import base64
 import json
 import pickletools
 import zlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Json, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    Json,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
-from benchmarks.base import BenchmarkError, Difficulty, Problem, TestCase
+from benchmarks.base import BenchmarkError, Chosen, Difficulty, Problem, TestCase
 
 MAX_TESTS_BYTES = 1 << 29  # one row's private tests, decompressed
 # What a pickle of one string is made of (protocols 0 to 5); all else builds or calls something.
@@ -42,12 +50,18 @@ class Row(BaseModel):
     question_content: str
     platform: str = ""
     contest_id: str = ""
-    contest_date: datetime | None = None
+    contest_date: str | None = None
     starter_code: str = ""
     difficulty: Difficulty | None = None
     public_test_cases: str
     private_test_cases: str
     metadata: Json[Metadata] = Field(default_factory=Metadata)
+
+    @field_validator("contest_date")
+    @classmethod
+    def _iso(cls, value: str | None) -> str | None:
+        """The date alone. pydantic's own datetime would take "20" for a second of 1970."""
+        return datetime.fromisoformat(value).date().isoformat() if value else None
 
 
 class RowTest(BaseModel):
@@ -67,31 +81,58 @@ def is_row(row: dict[str, object]) -> bool:
 
 
 def problem(row: dict[str, object]) -> Problem:
-    """One row as a Problem. Raises BenchmarkError, naming the row's id where it has one."""
+    """One row as a Problem, its tests unpacked. Raises BenchmarkError with the row's id."""
+    found = fields(row)
+    return described(found, unpack(found))
+
+
+def fields(row: dict[str, object]) -> Row:
+    """The row, checked but for its tests. Raises BenchmarkError, naming the id where it has one."""
     try:
-        fields = Row.model_validate(row)
+        return Row.model_validate(row)
     except ValidationError as error:
-        raise BenchmarkError(first_error(error)) from error
+        name = row.get("question_id")
+        known = f"{name}: " if isinstance(name, str) and name else ""
+        raise BenchmarkError(known + first_error(error)) from error
+
+
+def described(row: Row, tests: Sequence[TestCase]) -> Problem:
+    return Problem(
+        id=row.question_id,
+        statement=row.question_content,
+        tests=tests,
+        title=row.question_title,
+        starter_code=row.starter_code,
+        entry_point=row.metadata.func_name,
+        difficulty=row.difficulty,
+        contest_date=row.contest_date,
+        contest_id=row.contest_id or None,
+        platform=row.platform or None,
+    )
+
+
+def unpack(row: Row, chosen: Chosen = "both") -> tuple[TestCase, ...]:
+    """The row's tests, unpacked, public ones first. Raises BenchmarkError with the row's id."""
     try:
-        tests = _tests(fields)
+        found = _tests(row, chosen)
     except ValidationError as error:
-        raise BenchmarkError(f"{fields.question_id}: tests: {first_error(error)}") from error
+        raise BenchmarkError(f"{row.question_id}: tests: {first_error(error)}") from error
     except (ValueError, RecursionError) as error:
         raise BenchmarkError(
-            f"{fields.question_id}: the tests cannot be decoded ({error}); download the row again"
+            f"{row.question_id}: the tests cannot be decoded ({error}); download the row again"
         ) from error
-    return Problem(
-        id=fields.question_id,
-        statement=fields.question_content,
-        tests=tests,
-        title=fields.question_title,
-        starter_code=fields.starter_code,
-        entry_point=fields.metadata.func_name,
-        difficulty=fields.difficulty,
-        contest_date=fields.contest_date.date().isoformat() if fields.contest_date else None,
-        contest_id=fields.contest_id or None,
-        platform=fields.platform or None,
-    )
+    if not found:
+        kind = "" if chosen == "both" else f"{chosen} "
+        raise BenchmarkError(
+            f"{row.question_id}: it has no {kind}tests, so that nothing could fail; "
+            "leave the row out" + ("" if chosen == "both" else " or score with --tests both")
+        )
+    if row.metadata.func_name is None and any(each.kind == "functional" for each in found):
+        raise BenchmarkError(
+            f"{row.question_id}: functional tests but no function to call; name it in "
+            "metadata.func_name"
+        )
+    return found
 
 
 def first_error(error: ValidationError) -> str:
@@ -110,13 +151,27 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _tests(fields: Row) -> tuple[TestCase, ...]:
-    public = TESTS.validate_python(json.loads(fields.public_test_cases))
-    private = TESTS.validate_python(json.loads(_private(fields.private_test_cases)))
-    return (
-        *(_case(test, public=True) for test in public),
-        *(_case(test, public=False) for test in private),
-    )
+def check(row: Row, *, unpacked: bool) -> None:
+    """What is wrong with a row's tests, as far as one may look. Raises BenchmarkError.
+
+    Public tests are always looked at, private ones only with `unpacked`.
+    """
+    if unpacked or not row.private_test_cases.strip():
+        unpack(row)
+    elif row.public_test_cases.strip() != "[]":
+        unpack(row, "public")
+
+
+def _tests(row: Row, chosen: Chosen) -> tuple[TestCase, ...]:
+    public: tuple[TestCase, ...] = ()
+    private: tuple[TestCase, ...] = ()
+    if chosen != "private":
+        listed = TESTS.validate_python(json.loads(row.public_test_cases))
+        public = tuple(_case(test, public=True) for test in listed)
+    if chosen != "public":
+        listed = TESTS.validate_python(json.loads(_private(row.private_test_cases)))
+        private = tuple(_case(test, public=False) for test in listed)
+    return public + private
 
 
 def _case(test: RowTest, *, public: bool) -> TestCase:

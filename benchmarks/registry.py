@@ -1,4 +1,4 @@
-"""Benchmarks by name: built-ins, then plugins (entry points), then files ending in .jsonl.
+"""Benchmarks by name: built-ins, LiveCodeBench's windows, plugins (entry points), .jsonl files.
 
 A plugin is an entry point of the group `ssd_eval.benchmarks` that resolves to a callable
 `factory(*, data_dir: str | None) -> Benchmark`. Nothing is imported before it is asked for.
@@ -10,20 +10,41 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from benchmarks.base import Benchmark, BenchmarkError
+from benchmarks.base import Benchmark, BenchmarkError, Chosen
 
 GROUP = "ssd_eval.benchmarks"
 
 
-def load(name: str, *, data_dir: str | None = None) -> Benchmark:
-    """The benchmark called `name`, or the one in the file `name` if that ends in .jsonl.
+def load(
+    name: str,
+    *,
+    data_dir: str | None = None,
+    tests: Chosen = "both",
+    exclude_errata: bool = False,
+) -> Benchmark:
+    """The benchmark called `name`, or the one in the file `name` if that ends in .jsonl (.gz too).
 
-    `data_dir` is where a relative file is looked for when it is not in the working directory, and
-    is passed on to plugins. Raises BenchmarkError for an unknown name (listing the known ones), a
-    plugin that fails (naming its distribution), and bad data.
+    `data_dir` is where LiveCodeBench's files are, where a relative file is looked for when it is
+    not in the working directory, and is passed on to plugins. `tests` says which tests count,
+    `exclude_errata` leaves out what LiveCodeBench's errata list. Raises BenchmarkError for an
+    unknown name (listing the known ones), a plugin that fails (naming its distribution), and bad
+    data.
     """
-    if name.endswith(".jsonl"):
+    whole = _whole(name, data_dir)
+    if tests == "both" and not exclude_errata and not _is_window(name):
+        return whole
+    from benchmarks.selection import Selection
+
+    return Selection(whole, tests, exclude_errata)
+
+
+def _whole(name: str, data_dir: str | None) -> Benchmark:
+    if name.endswith((".jsonl", ".jsonl.gz")):
         return _file(name, data_dir)
+    if _is_window(name):
+        from benchmarks import lcb
+
+        return lcb.load(name.partition(":")[2], data_dir)
     if name in BUILT_INS:
         return BUILT_INS[name]()
     plugins = [point for point in entry_points(group=GROUP) if point.name == name]
@@ -37,10 +58,21 @@ def load(name: str, *, data_dir: str | None = None) -> Benchmark:
     return _plugin(plugins[0], data_dir)
 
 
+def windows() -> tuple[str, ...]:
+    """LiveCodeBench's windows that have a name; slices and dates are accepted too."""
+    from benchmarks.lcb_windows import NAMED
+
+    return tuple(f"lcb:{name}" for name in NAMED)
+
+
+def _is_window(name: str) -> bool:
+    return name == "lcb" or name.startswith("lcb:")
+
+
 def known() -> tuple[str, ...]:
-    """Names that `load` accepts: built-ins first, then plugins by name."""
+    """Names that `load` accepts: built-ins first, LiveCodeBench's windows, plugins by name."""
     plugins = {point.name for point in entry_points(group=GROUP)} - BUILT_INS.keys()
-    return (*BUILT_INS, *sorted(plugins))
+    return (*BUILT_INS, *windows(), *sorted(plugins))
 
 
 def _micro() -> Benchmark:
