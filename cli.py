@@ -59,6 +59,28 @@ def _profile_option(**more: Any) -> Callable[[Command], Command]:
     )
 
 
+def _data_options(*, alone: bool) -> Callable[[Command], Command]:
+    """`alone`: of a command that resolves no settings, so that click fills in what is not given."""
+    tests: dict[str, Any] = {"envvar": "SSD_EVAL_TESTS", "default": "both"} if alone else {}
+    folder: dict[str, Any] = {"envvar": "SSD_EVAL_DATA_DIR"} if alone else {}
+    errata: dict[str, Any] = {"envvar": "SSD_EVAL_EXCLUDE_ERRATA"} if alone else {}
+    return _stack(
+        click.option("--data-dir", metavar="DIR", help="Where benchmark files are.", **folder),
+        click.option(
+            "--tests",
+            type=click.Choice(["both", "public", "private"]),
+            help="Which tests count.",
+            **tests,
+        ),
+        click.option(
+            "--exclude-errata/--with-errata",
+            default=False if alone else None,
+            help="Without the problems that LiveCodeBench's errata list.",
+            **errata,
+        ),
+    )
+
+
 output_options = _stack(
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object and no tables."),
     click.option("--no-color", is_flag=True, help="Plain text (also: NO_COLOR=1)."),
@@ -77,7 +99,7 @@ model_options = _stack(
 )
 benchmark_options = _stack(
     click.option("--benchmark", metavar="NAME|FILE", help="See `ssd-eval benchmarks`."),
-    click.option("--data-dir", metavar="DIR", help="Where benchmark files are."),
+    _data_options(alone=False),
     click.option("--limit", type=int, help="Score the first so many problems."),
     click.option("--t-eval", type=Numbers(float), help="Evaluation temperatures, 0.7,1.0,..."),
     click.option("--top-k", type=int, help="Evaluation top-k; 0 keeps all."),
@@ -193,17 +215,18 @@ def evaluate(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) 
         curve = score_base(job)
     if as_json:
         place = {"run": str(job.store.folder), "profile": job.config.profile}
-        _print_json({**curve.to_json(), **place})
+        _print_json({**curve.to_json(), **place, "benchmark": job.scored})
         return
     from ssd_eval.tables import curve_table
 
-    out.print(curve_table(curve, job.config.profile))
+    on = f"{job.benchmark.name} ({job.benchmark.window})"
+    out.print(curve_table(curve, job.config.profile, on))
 
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--benchmark", required=True, metavar="NAME|FILE")
-@click.option("--data-dir", metavar="DIR", help="Where benchmark files are.")
+@_data_options(alone=True)
 @click.option("--all-tests", is_flag=True, help="Run every test, not up to the first failure.")
 @click.option("--k", type=Numbers(int), default=(1, 5), help="The k of pass@k, 1,5.")
 @click.option("--cpu-limit", type=float, default=6.0, show_default=True, help="Seconds per test.")
@@ -264,12 +287,19 @@ def toy(as_json: bool, no_color: bool, plot: Path | None, **flags: Any) -> None:
 
 
 @cli.command()
+@click.option(
+    "--data-dir", metavar="DIR", envvar="SSD_EVAL_DATA_DIR", help="Where benchmark files are."
+)
 @output_options
-def benchmarks(as_json: bool, no_color: bool) -> None:
-    """List the installed benchmarks."""
-    from ssd_eval.listing import benchmark_rows
+def benchmarks(as_json: bool, no_color: bool, data_dir: str | None) -> None:
+    """List the benchmarks: counts, windows, hashes, and where the data is or would come from."""
+    from ssd_eval.listing import benchmark_rows, benchmark_table
 
-    _print_rows(benchmark_rows(), as_json, _consoles(no_color)[0])
+    rows = benchmark_rows(data_dir)
+    if as_json:
+        _print_json(rows)
+    else:
+        _consoles(no_color)[0].print(benchmark_table(rows))
 
 
 @cli.command()
@@ -283,7 +313,7 @@ def presets(as_json: bool, no_color: bool) -> None:
 
 @cli.command()
 @click.argument("name")
-@click.option("--data-dir", metavar="DIR", help="Where benchmark files are.")
+@_data_options(alone=True)
 @click.option("--limit", type=int, help="Check the first so many problems.")
 @sandbox_options
 @output_options

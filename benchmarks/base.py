@@ -149,3 +149,13 @@ class Benchmark(Protocol):
     def prompts(self) -> tuple[Problem, ...]:
         """The SSD prompt pool, disjoint from `problems`; BenchmarkError where there is none."""
         ...
+
+
+def identity(benchmark: Benchmark, problems: Sequence[Problem]) -> dict[str, object]:
+    """What a result says of the problems it holds for: the slice, the count and the content."""
+    return {
+        "name": benchmark.name,
+        "window": benchmark.window,
+        "problems": len(problems),
+        "digest": content_digest(problems),
+    }

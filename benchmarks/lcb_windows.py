@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from benchmarks.base import BenchmarkError
 
@@ -60,7 +60,9 @@ class Window:
     def dates(self) -> str:
         if self.first is None or self.last is None:
             return f"{self.files[0].first}..{self.files[-1].last}"
-        return f"{self.first}..{self.last}"
+        whole = self.first.day == 1 and (self.last + timedelta(1)).day == 1
+        first, last = self.first.isoformat(), self.last.isoformat()
+        return f"{first[:7]}..{last[:7]}" if whole else f"{first}..{last}"
 
 
 def window(text: str) -> Window:
@@ -111,7 +113,7 @@ def _day(text: str, end: str) -> date:
     if end == "first":
         return start
     following = date(start.year + start.month // 12, start.month % 12 + 1, 1)
-    return date.fromordinal(following.toordinal() - 1)
+    return following - timedelta(1)
 
 
 # The papers' windows: paper-v6 is ml-ssd's date filter (months 2025-02 to 2025-05, of which there

@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from benchmarks.base import Chosen
 from sandbox.base import Profile
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import UsageError
@@ -33,7 +34,8 @@ from ssd_eval.presets import PRESETS, Preset, preset
 from ssd_eval.recipe import Recipe
 
 PREFIX = "SSD_EVAL_"
-NO_SETTINGS = frozenset({"SSD_EVAL_SHARED_DATA"})  # where this project's own tests find their data
+# Where this project's own tests find their data, and where LiveCodeBench's files are.
+NO_SETTINGS = frozenset({"SSD_EVAL_SHARED_DATA", "SSD_EVAL_LCB_DIR"})
 DEFAULT_PRESET = "organism"
 # A run may be continued with other values of these: every record keeps its own key, so what exists
 # stays true. All other settings decide what a record means, and name the run.
@@ -60,8 +62,10 @@ class RunConfig(BaseModel):
     backend: str = Field("hf", description="sampling engine")
     device: str = Field("auto", description="auto, cpu, cuda, ...")
     dtype: str = Field("auto", description="auto, float32, bfloat16 or float16")
-    benchmark: str = Field("micro", description="name or .jsonl file")
+    benchmark: str = Field("micro", description="name, LiveCodeBench window or .jsonl file")
     data_dir: str | None = Field(None, description="where benchmark files are")
+    tests: Chosen = Field("both", description="which tests count: public, private or both")
+    exclude_errata: bool = Field(False, description="leave out what LiveCodeBench's errata list")
     limit: int | None = Field(None, ge=1, description="score the first so many problems")
     t_eval: tuple[float, ...] = Field(
         (0.5, 0.7, 0.9, 1.0, 1.2, 1.5, 1.8), description="evaluation temperatures"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.base import content_digest
+from benchmarks.base import identity
 from sandbox.pool import Pool
 from ssd_eval import checkpoint, environment
 from ssd_eval.errors import UsageError
@@ -53,12 +53,7 @@ def opened(
                 "argv": list(argv),
                 "environment": environment.describe(),
                 "checkpoints": fingerprints,
-                "benchmark": {
-                    "name": benchmark.name,
-                    "window": benchmark.window,
-                    "problems": len(problems),
-                    "digest": content_digest(problems),
-                },
+                "benchmark": identity(benchmark, problems),
                 "sandbox": {**pool.describe(), "profile": config.profile},
             },
         ) as store,

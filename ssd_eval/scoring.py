@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import registry
+from benchmarks.base import Chosen, identity
 from sandbox.base import Limits, Profile
 from sandbox.pool import Pool
 from ssd_eval.errors import UsageError
@@ -32,6 +33,7 @@ class Scored:
     verdicts: tuple[Verdict, ...]
     metrics: dict[str, dict[str, object]]
     profile: dict[str, object]
+    benchmark: dict[str, object]  # `benchmarks.base.identity`, of all its problems
 
     def to_json(self) -> dict[str, Any]:
         rows = [
@@ -46,7 +48,12 @@ class Scored:
             }
             for verdict in self.verdicts
         ]
-        return {"verdicts": rows, "metrics": self.metrics, "sandbox": self.profile}
+        return {
+            "verdicts": rows,
+            "metrics": self.metrics,
+            "sandbox": self.profile,
+            "benchmark": self.benchmark,
+        }
 
 
 def score_file(
@@ -54,6 +61,8 @@ def score_file(
     *,
     benchmark: str,
     data_dir: str | None = None,
+    tests: Chosen = "both",
+    exclude_errata: bool = False,
     all_tests: bool = False,
     k: Sequence[int] = (1, 5),
     cpu_limit: float = 6.0,
@@ -76,7 +85,9 @@ def score_file(
             f"--all-tests is for the faithful profile: {profile} stops at the first failing test"
         )
     limits = Limits(cpu_s=cpu_limit, memory_mb=memory_limit)
-    problems = {p.id: p for p in registry.load(benchmark, data_dir=data_dir).problems()}
+    loaded = registry.load(benchmark, data_dir=data_dir, tests=tests, exclude_errata=exclude_errata)
+    whole = loaded.problems()
+    problems = {problem.id: problem for problem in whole}
     programs = read(file, problems)
     asked = {name: problems[name] for name in dict.fromkeys(p.problem_id for p in programs)}
     with (
@@ -93,7 +104,8 @@ def score_file(
         described = {**pool.describe(), "profile": profile}
     place = {name: number for number, name in enumerate(asked)}
     verdicts.sort(key=lambda verdict: (place[verdict.key.problem_id], verdict.key.sample))
-    return Scored(tuple(verdicts), summary(collect(verdicts, asked), k), described)
+    metrics = summary(collect(verdicts, asked), k)
+    return Scored(tuple(verdicts), metrics, described, identity(loaded, whole))
 
 
 def score_table(scored: Scored) -> Group:
@@ -103,12 +115,13 @@ def score_table(scored: Scored) -> Group:
     """
     from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     from ssd_eval.tables import profile_note
 
     rows = scored.metrics
     ks = [name for name in rows["all"] if name.startswith("pass@")]
-    table = Table(title="score")
+    table = Table()
     table.add_column("")
     for name in ("problems", "samples", *ks, "no code", "infra errors"):
         table.add_column(name, justify="right")
@@ -117,7 +130,9 @@ def score_table(scored: Scored) -> Group:
         counts = [str(row["problems"]), str(row["samples"])]
         share = _percent(row["no_code_share"])
         table.add_row(group, *counts, *values, share, str(row["infra_errors"]))
-    return Group(table, *profile_note(scored.verdicts[0].profile))
+    of = scored.benchmark
+    title = f"score on {of['name']} ({of['window']}), {of['problems']} problems in all"
+    return Group(Text(title, style="bold"), table, *profile_note(scored.verdicts[0].profile))
 
 
 def _percent(value: object) -> str:

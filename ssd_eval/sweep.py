@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import registry
-from benchmarks.base import Benchmark, Problem
+from benchmarks.base import Benchmark, Problem, identity
 from sandbox.base import Executor, Limits
 from ssd_eval import backends, stages
 from ssd_eval.decoding import DecodingConfig
@@ -45,13 +45,23 @@ class Sweep:
     progress: Progress
 
     @property
+    def scored(self) -> dict[str, object]:
+        """The problems that results hold for."""
+        return identity(self.benchmark, self.problems)
+
+    @property
     def by_id(self) -> Mapping[str, Problem]:
         return {problem.id: problem for problem in self.problems}
 
 
 def evaluation_problems(config: RunConfig) -> tuple[Benchmark, tuple[Problem, ...]]:
     """The benchmark and the problems a run scores. Raises BenchmarkError, UsageError."""
-    benchmark = registry.load(config.benchmark, data_dir=config.data_dir)
+    benchmark = registry.load(
+        config.benchmark,
+        data_dir=config.data_dir,
+        tests=config.tests,
+        exclude_errata=config.exclude_errata,
+    )
     problems = benchmark.problems()[: config.limit]
     if not problems:
         raise UsageError(f"benchmark {config.benchmark!r} has no problems; choose another window")

@@ -77,7 +77,8 @@ def verdict(comparison: Comparison) -> Text:
 def sweep_table(result: SweepResult) -> Group:
     """Both checkpoints at every decoding; the best of each curve is marked with *."""
     ks = [comparison.k for comparison in result.main]
-    title = "temperature sweep, mean ± half a 95 % interval, %"
+    on = f"{result.setup.benchmark} ({result.setup.window})"
+    title = f"temperature sweep on {on}, mean ± half a 95 % interval, %"
     return _titled(title, *_curves([result.base, result.distilled], ks))
 
 
@@ -88,9 +89,9 @@ def profile_note(profile: Profile) -> Iterator[Text]:
         yield Text(f"verdict profile {profile}: {rules[profile]}, not the faithful rules")
 
 
-def curve_table(curve: Curve, profile: Profile = "faithful") -> Group:
-    """One checkpoint over the grid."""
-    title = f"{curve.label}: mean ± half a 95 % interval, %"
+def curve_table(curve: Curve, profile: Profile = "faithful", on: str = "") -> Group:
+    """One checkpoint over the grid; `on` names the problems."""
+    title = f"{curve.label}{on and f' on {on}'}: mean ± half a 95 % interval, %"
     return _titled(
         title, *_curves([curve], list(curve.best)), *_notes([curve]), *profile_note(profile)
     )

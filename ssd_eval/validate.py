@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import registry
-from benchmarks.base import BenchmarkError, Problem
+from benchmarks.base import BenchmarkError, Chosen, Problem
 from sandbox.base import Limits
 from sandbox.pool import Pool
 from ssd_eval.grade import check_gradable, grade_programs
@@ -58,6 +58,7 @@ class Proof:
     problems: int
     without_reference: int
     kinds: tuple[Kind, ...]
+    window: str = ""
 
     @property
     def ok(self) -> bool:
@@ -67,6 +68,7 @@ class Proof:
         kinds = [vars(kind) | {"ok": kind.ok} for kind in self.kinds]
         return {
             "benchmark": self.benchmark,
+            "window": self.window,
             "problems": self.problems,
             "without_reference": self.without_reference,
             "kinds": kinds,
@@ -76,7 +78,7 @@ class Proof:
     def table(self) -> Table:
         from rich.table import Table
 
-        title = f"{self.benchmark}: {self.problems} problems"
+        title = f"{self.benchmark} ({self.window}): {self.problems} problems"
         if self.without_reference:
             title += f", {self.without_reference} without a reference"
         table = Table("programs", "judged right", "first that was not", title=title)
@@ -89,13 +91,16 @@ def validate(
     name: str,
     *,
     data_dir: str | None = None,
+    tests: Chosen = "both",
+    exclude_errata: bool = False,
     limit: int | None = None,
     workers: int | None = None,
     unsafe: bool | None = None,
     progress: Progress,
 ) -> Proof:
     """Grades every planted program. Raises BenchmarkError, SandboxError."""
-    problems = registry.load(name, data_dir=data_dir).problems()[:limit]
+    benchmark = registry.load(name, data_dir=data_dir, tests=tests, exclude_errata=exclude_errata)
+    problems = benchmark.problems()[:limit]
     if not problems:
         raise BenchmarkError(f"benchmark {name!r} has no problems to validate")
     for problem in problems:
@@ -121,7 +126,8 @@ def validate(
                 counts[kind][2] = f"{verdict.key.problem_id}: {verdict.status} {verdict.detail}"
             stage.advance()
     without = sum(not problem.references for problem in problems)
-    return Proof(name, len(problems), without, tuple(Kind(k, *v) for k, v in counts.items()))
+    shown = tuple(Kind(k, *v) for k, v in counts.items())
+    return Proof(name, len(problems), without, shown, benchmark.window)
 
 
 def _programs(problem: Problem) -> Iterator[tuple[str, str]]:

@@ -84,7 +84,7 @@ def test_a_plugin_is_found_and_gets_the_data_dir(plugins: list[EntryPoint]) -> N
 
 def test_a_built_in_wins_over_a_plugin_of_its_name(plugins: list[EntryPoint]) -> None:
     plugins.append(point("micro", "broken"))
-    assert known() == tuple(registry.BUILT_INS)
+    assert known() == (*registry.BUILT_INS, *registry.windows())
     assert load("micro").name == "micro"
 
 
@@ -114,7 +114,7 @@ def test_a_plugins_own_message_passes(plugins: list[EntryPoint]) -> None:
 
 def test_a_failing_plugin_does_not_hide_the_names(plugins: list[EntryPoint]) -> None:
     plugins.append(point("odd", "absent"))
-    assert known() == (*registry.BUILT_INS, "odd")
+    assert known() == (*registry.BUILT_INS, *registry.windows(), "odd")
 
 
 def test_two_plugins_of_one_name_are_both_named(plugins: list[EntryPoint]) -> None:
