@@ -92,6 +92,12 @@ class Outcome:
     flaky: bool = False  # a time limit that a retry alone turned into something else
 
 
+class Answers(Protocol):
+    """Where outcomes go: a queue, whose `put` may be called from any thread."""
+
+    def put(self, item: Outcome | BaseException, /) -> None: ...
+
+
 class Executor(Protocol):
     """Anything that grades jobs. Our own is `sandbox.pool.Pool`."""
 
@@ -104,6 +110,14 @@ class Executor(Protocol):
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         """Yields outcomes as they finish, in any order; pulls jobs lazily (back-pressure)."""
+        ...
+
+    def submit(self, job: Job, answers: Answers) -> None:
+        """Returns at once; the outcome, or an error of the executor's, is put into `answers`."""
+        ...
+
+    def cpu_seconds(self) -> float:
+        """CPU that all jobs so far took, with what runs them; grows while they run."""
         ...
 
     def close(self) -> None: ...

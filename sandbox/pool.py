@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -15,12 +16,11 @@ from types import TracebackType
 
 from sandbox import tiers
 from sandbox.asserted import AssertionTrial
-from sandbox.base import Job, Limits, Outcome, SandboxError, Tier
+from sandbox.base import Answers, Job, Limits, Outcome, SandboxError, Tier
 from sandbox.profiled import ProfiledTrial
 from sandbox.trial import Lost, Trial
 from sandbox.worker import Zygote, proven
 
-Answers = queue.SimpleQueue["Outcome | BaseException"]
 Task = tuple[Job, Answers]
 
 
@@ -88,9 +88,7 @@ class Pool:
 
         A job whose worker is lost twice is an infra_error.
         """
-        if self._closed:
-            raise SandboxError("the pool is closed; open another")
-        answers: Answers = queue.SimpleQueue()
+        answers: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
         source = iter(jobs)
         running, exhausted = 0, False
         while True:
@@ -98,7 +96,7 @@ class Pool:
                 job = next(source, None)
                 exhausted = job is None
                 if job is not None:
-                    self._todo.put((job, answers))
+                    self.submit(job, answers)
                     running += 1
             if not running:
                 return
@@ -107,6 +105,16 @@ class Pool:
             if isinstance(answer, BaseException):
                 raise answer
             yield answer
+
+    def submit(self, job: Job, answers: Answers) -> None:
+        """Without waiting; what `run` would yield or raise is put into `answers`."""
+        if self._closed:
+            raise SandboxError("the pool is closed; open another")
+        self._todo.put((job, answers))
+
+    def cpu_seconds(self) -> float:
+        """Of the zygotes, all that they started, and the threads here that compare."""
+        return sum(worker.cpu_seconds() for worker in self._workers)
 
     def grade(self, zygote: Zygote, job: Job) -> Outcome:
         """A time limit is tried once more with no neighbour, if the program lacked a whole core.
@@ -156,6 +164,7 @@ class _Worker:
         self._ready: queue.SimpleQueue[SandboxError | None] = queue.SimpleQueue()
         self._ending = False
         self._zygote: Zygote | None = None
+        self._cpu_s = self._before_cpu_s = 0.0  # this thread's, and ended zygotes'
         self.version = ""
         self.thread = threading.Thread(target=self._live, name=f"sandbox-{tier}", daemon=True)
         self.thread.start()
@@ -163,6 +172,10 @@ class _Worker:
     def wait_until_ready(self) -> None:
         if (error := self._ready.get()) is not None:
             raise error
+
+    def cpu_seconds(self) -> float:
+        zygote = self._zygote
+        return self._cpu_s + self._before_cpu_s + (zygote.cpu_seconds() if zygote else 0.0)
 
     def end(self) -> None:
         """A program that runs is given up; the thread ends after that."""
@@ -181,11 +194,12 @@ class _Worker:
         while (task := self._pool._todo.get()) is not None:
             job, answers = task
             try:
-                answers.put(self._outcome(job))
+                outcome: Outcome | BaseException = self._outcome(job)
             except BaseException as error:  # to whoever asked
-                answers.put(error)
-        if self._zygote is not None:
-            self._zygote.close()
+                outcome = error
+            self._cpu_s = time.thread_time()
+            answers.put(outcome)
+        self._discard()
 
     def _outcome(self, job: Job) -> Outcome:
         lost = ""
@@ -212,6 +226,7 @@ class _Worker:
     def _discard(self) -> None:
         zygote, self._zygote = self._zygote, None
         if zygote is not None:
+            self._before_cpu_s += zygote.cpu_seconds()
             zygote.close()
 
 

@@ -47,8 +47,9 @@ def grade(
     UsageError for a completion of a problem that is not in `problems`, BenchmarkError for a problem
     that cannot be graded, SandboxError when the executor loses jobs.
     """
-    samples = (_sample(completion, problems, extractor) for completion in completions)
-    return _graded(samples, _Jobs(problems, limits, all_tests, profile), executor, cache)
+    samples = (sample_of(completion, problems, extractor) for completion in completions)
+    ledger = Ledger(problems, limits, all_tests=all_tests, cache=cache, profile=profile)
+    return _graded(samples, ledger, executor)
 
 
 def grade_programs(
@@ -63,10 +64,11 @@ def grade_programs(
 ) -> Iterator[Verdict]:
     """As `grade`, for programs from a file; the verdicts' keys hold no checkpoint or decoding."""
     samples = (
-        _Sample(SampleKey("", each.problem_id, "", each.sample), each.code, each.rule)
+        Sample(SampleKey("", each.problem_id, "", each.sample), each.code, each.rule)
         for each in programs
     )
-    return _graded(samples, _Jobs(problems, limits, all_tests, profile), executor, cache)
+    ledger = Ledger(problems, limits, all_tests=all_tests, cache=cache, profile=profile)
+    return _graded(samples, ledger, executor)
 
 
 def check_gradable(problem: Problem) -> None:
@@ -96,18 +98,21 @@ def counted_tests(problem: Problem, profile: Profile) -> tuple[TestCase, ...]:
 
 
 @dataclass(frozen=True)
-class _Sample:
+class Sample:
+    """A program to grade, or None where its text holds none."""
+
     key: SampleKey
     code: str | None
     rule: str
     cut_off: bool = False
 
 
-def _sample(
-    completion: Completion, problems: Mapping[str, Problem], extractor: Extractor
-) -> _Sample:
+def sample_of(
+    completion: Completion, problems: Mapping[str, Problem], extractor: Extractor = "ours"
+) -> Sample:
+    """The program in the text."""
     found = program(completion.text, problems.get(completion.key.problem_id), extractor)
-    return _Sample(completion.key, found.code, found.rule, completion.finish == "length")
+    return Sample(completion.key, found.code, found.rule, completion.finish == "length")
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ class _Jobs:
         self.profile: Profile = profile
         self._prepared: dict[str, _Prepared] = {}
 
-    def prepared(self, sample: _Sample) -> _Prepared:
+    def prepared(self, sample: Sample) -> _Prepared:
         name = sample.key.problem_id
         if name not in self._prepared:
             if name not in self.problems:
@@ -183,44 +188,86 @@ class _Jobs:
         return _Prepared(problem, tests, hashlib.sha256(decides.encode()).hexdigest())
 
 
-def _graded(
-    samples: Iterable[_Sample], jobs: _Jobs, executor: Executor, cache: Cache | None
-) -> Iterator[Verdict]:
-    known: Cache = {} if cache is None else cache
+class Ledger:
+    """Which samples wait for which job, and the outcomes known so far; for one thread at a time.
+
+    Identical (problem, program) pairs have one job. `cache` is used and filled.
+    """
+
+    def __init__(
+        self,
+        problems: Mapping[str, Problem],
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        all_tests: bool = False,
+        cache: Cache | None = None,
+        profile: Profile = "faithful",
+    ) -> None:
+        self._jobs = _Jobs(problems, limits, all_tests, profile)
+        self._known: Cache = {} if cache is None else cache
+        self._waiting: dict[str, list[Sample]] = {}  # by job key
+
+    @property
+    def problems(self) -> Mapping[str, Problem]:
+        return self._jobs.problems
+
+    @property
+    def waiting(self) -> int:
+        """Jobs without an outcome."""
+        return len(self._waiting)
+
+    def enter(self, sample: Sample) -> Job | Verdict | None:
+        """The job to run, or the verdict where none is needed; None where it runs already."""
+        prepared = self._jobs.prepared(sample)
+        if sample.code is None:
+            return _no_code(sample, prepared, self._jobs.profile)
+        job = self._jobs.job(prepared, sample.code)
+        if job.key in self._known:
+            return _verdict(sample, self._known[job.key], self._jobs.profile)
+        if job.key in self._waiting:
+            self._waiting[job.key].append(sample)
+            return None
+        self._waiting[job.key] = [sample]
+        return job
+
+    def settle(self, outcome: Outcome) -> Iterator[Verdict]:
+        """The verdicts of all samples that waited for this. Raises SandboxError for a stranger."""
+        samples = self._waiting.pop(outcome.key, None)
+        if samples is None:
+            raise SandboxError(f"the executor answered the job {outcome.key}, which was not asked")
+        if outcome.status != "infra_error":
+            self._known[outcome.key] = outcome
+        return (_verdict(sample, outcome, self._jobs.profile) for sample in samples)
+
+    def check_empty(self) -> None:
+        """Raises SandboxError where jobs never got an outcome."""
+        if self._waiting:
+            lost = next(iter(self._waiting.values()))[0].key.text()
+            raise SandboxError(
+                f"the executor lost {len(self._waiting)} jobs, first {lost}; run again"
+            )
+
+
+def _graded(samples: Iterable[Sample], ledger: Ledger, executor: Executor) -> Iterator[Verdict]:
     ready: deque[Verdict] = deque()  # decided without a run of their own
-    waiting: dict[str, list[_Sample]] = {}  # by job key
 
     def pulled() -> Iterator[Job]:
         for sample in samples:
-            prepared = jobs.prepared(sample)
-            if sample.code is None:
-                ready.append(_no_code(sample, prepared, jobs.profile))
-                continue
-            job = jobs.job(prepared, sample.code)
-            if job.key in known:
-                ready.append(_verdict(sample, known[job.key], jobs.profile))
-            elif job.key in waiting:
-                waiting[job.key].append(sample)
-            else:
-                waiting[job.key] = [sample]
-                yield job
+            entered = ledger.enter(sample)
+            if isinstance(entered, Job):
+                yield entered
+            elif entered is not None:
+                ready.append(entered)
 
     for outcome in executor.run(pulled()):
-        if outcome.key not in waiting:
-            raise SandboxError(f"the executor answered the job {outcome.key}, which was not asked")
-        if outcome.status != "infra_error":
-            known[outcome.key] = outcome
-        for sample in waiting.pop(outcome.key):
-            yield _verdict(sample, outcome, jobs.profile)
+        yield from ledger.settle(outcome)
         while ready:
             yield ready.popleft()
     yield from ready
-    if waiting:
-        lost = next(iter(waiting.values()))[0].key.text()
-        raise SandboxError(f"the executor lost {len(waiting)} jobs, first {lost}; run again")
+    ledger.check_empty()
 
 
-def _no_code(sample: _Sample, prepared: _Prepared, profile: Profile) -> Verdict:
+def _no_code(sample: Sample, prepared: _Prepared, profile: Profile) -> Verdict:
     detail = NO_CODE_DETAIL.get(sample.rule, "no code block in the text")
     if sample.cut_off:
         detail += ", which was cut off by the token limit"
@@ -228,7 +275,7 @@ def _no_code(sample: _Sample, prepared: _Prepared, profile: Profile) -> Verdict:
     return Verdict(sample.key, "no_code", detail, sample.rule, 0.0, 0, tests, profile=profile)
 
 
-def _verdict(sample: _Sample, outcome: Outcome, profile: Profile) -> Verdict:
+def _verdict(sample: Sample, outcome: Outcome, profile: Profile) -> Verdict:
     return Verdict(
         key=sample.key,
         status=outcome.status,

@@ -45,23 +45,45 @@ class Silent:
 
 
 class Bars:
-    """One rich bar a stage; finished ones stay visible with their time."""
+    """One rich bar a stage, together where stages overlap; ended ones stay visible with their time.
+
+    Stages begin and end in one thread; they may advance in others.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._live: rich_progress.Progress | None = None
+        self._open = 0
 
     @contextmanager
     def stage(self, name: str, total: int, done: int = 0) -> Iterator[Stage]:
         started = time.perf_counter()
         if self._console.is_terminal:
-            with _bars(self._console) as bars:
-                yield _Bar(bars, bars.add_task(name, total=total, completed=done, note=""))
+            with self._shown() as bars:
+                task = bars.add_task(name, total=total, completed=done, note="")
+                yield _Bar(bars, task)
+                bars.remove_task(task)
         else:
             before = f", {done} of them done before" if done else ""
             self._console.print(f"{name}: {total} to do{before}", highlight=False)
             yield Silent()
         seconds = time.perf_counter() - started
         self._console.print(f"{name}: {total} in {seconds:.1f} s", style="dim", highlight=False)
+
+    @contextmanager
+    def _shown(self) -> Iterator[rich_progress.Progress]:
+        """The bars of all open stages: a console has room for one live display."""
+        if self._live is None:
+            self._live = _bars(self._console)
+            self._live.start()
+        self._open += 1
+        try:
+            yield self._live
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._live.stop()
+                self._live = None
 
 
 class _Bar:

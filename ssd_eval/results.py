@@ -171,22 +171,30 @@ class Comparison:
 
 @dataclass(frozen=True)
 class StageCost:
-    """What a stage took. `tokens` and `seconds` are None where they mean nothing or were lost."""
+    """What a stage took, from its start to its end; grading's CPU too, of programs and sandbox.
+
+    None stands where a number means nothing or was lost.
+    """
 
     name: str
     count: int
     unit: str  # completions, examples, programs
     tokens: int | None
     seconds: float | None
+    cpu_seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class Cost:
+    """`beside`: stages that ran within the time of others."""
+
     stages: tuple[StageCost, ...]
+    beside: frozenset[str] = frozenset()
 
     @property
     def seconds(self) -> float:
-        return math.fsum(stage.seconds or 0.0 for stage in self.stages)
+        alone = (stage for stage in self.stages if stage.name not in self.beside)
+        return math.fsum(stage.seconds or 0.0 for stage in alone)
 
 
 @dataclass(frozen=True)

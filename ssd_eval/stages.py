@@ -7,8 +7,9 @@ tables.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.base import Problem
@@ -16,10 +17,11 @@ from sandbox.base import Executor, Limits
 from ssd_eval.backends.base import Backend, Request
 from ssd_eval.degenerate import screen
 from ssd_eval.errors import SsdEvalError
-from ssd_eval.grade import grade
-from ssd_eval.progress import Progress
+from ssd_eval.grade import Ledger
+from ssd_eval.overlap import Grading
+from ssd_eval.progress import Progress, Stage
 from ssd_eval.recipe import Recipe
-from ssd_eval.records import Completion
+from ssd_eval.records import Completion, SampleKey, Verdict
 from ssd_eval.sample import sample
 from ssd_eval.store import RunStore
 
@@ -36,15 +38,24 @@ def timed(store: RunStore, stage: str) -> Iterator[None]:
     try:
         yield
     finally:
-        spent = dict(store.manifest.get("seconds", {}))
-        spent[stage] = spent.get(stage, 0.0) + time.perf_counter() - started
-        store.update(seconds=spent)
+        _spend(store, "seconds", stage, time.perf_counter() - started)
+
+
+def _spend(store: RunStore, field: str, stage: str, seconds: float) -> None:
+    spent = dict(store.manifest.get(field, {}))
+    spent[stage] = spent.get(stage, 0.0) + seconds
+    store.update(**{field: spent})
 
 
 def draw(
-    store: RunStore, backend: Backend, requests: Sequence[Request], progress: Progress, name: str
+    store: RunStore,
+    backend: Backend,
+    requests: Sequence[Request],
+    progress: Progress,
+    name: str,
+    then: Callable[[Completion], None] = lambda completion: None,
 ) -> None:
-    """Samples every request that the store lacks."""
+    """Samples every request that the store lacks; `then` gets each completion once it is kept."""
     missing = [request for request in requests if request.key not in store.completions]
     done = len(requests) - len(missing)
     if not missing:
@@ -53,41 +64,86 @@ def draw(
     with timed(store, name), progress.stage(name, len(requests), done) as stage:
         for completion in sample(backend, missing):
             store.add_completion(completion)
+            then(completion)
             tokens += len(completion.token_ids)
             stage.advance(note=f"{tokens / (time.perf_counter() - started):,.0f} tok/s")
 
 
-def judge(
+@dataclass(frozen=True)
+class Scoring:
+    """What grades, and by what rules."""
+
+    pool: Executor
+    problems: Mapping[str, Problem]
+    limits: Limits
+
+
+def score(
     store: RunStore,
+    backend: Backend,
     requests: Sequence[Request],
-    problems: Mapping[str, Problem],
-    pool: Executor,
-    limits: Limits,
+    scoring: Scoring,
     progress: Progress,
-    name: str,
+    label: str,
 ) -> None:
-    """Grades every request's completion that has no verdict of the program's own yet."""
+    """Samples what the store lacks, and meanwhile grades what has no verdict of the program's own.
+
+    A completion goes to the sandbox once it is written, a verdict into the store once it is there.
+    """
     graded = store.graded()
-    missing = [store.completions[request.key] for request in requests if request.key not in graded]
+    ungraded = [request.key for request in requests if request.key not in graded]
+    with _grading(store, len(requests), len(ungraded), scoring, progress, label) as grading:
+        wanted = set(ungraded)
+        for key in ungraded:
+            if key in store.completions:
+                grading.add(store.completions[key])
+
+        def then(completion: Completion) -> None:
+            if completion.key in wanted:  # of a damaged folder a verdict alone may be left
+                grading.add(completion)
+
+        draw(store, backend, requests, progress, f"sample {label}", then)
+        grading.finish()
+    _check_infrastructure(store, ungraded)
+
+
+@contextmanager
+def _grading(
+    store: RunStore, count: int, missing: int, scoring: Scoring, progress: Progress, label: str
+) -> Iterator[Grading]:
+    """Writes down the CPU seconds too, also when it is left early. No bar where nothing is left."""
+    name = f"grade {label}"
+    ledger = Ledger(scoring.problems, scoring.limits, profile=store.profile)
     if not missing:
+        with Grading(ledger, scoring.pool, store.add_verdict) as grading:
+            yield grading
         return
+    before = scoring.pool.cpu_seconds()
+    with timed(store, name), progress.stage(name, count, count - missing) as stage:
+        try:
+            with Grading(ledger, scoring.pool, _keeper(store, stage)) as grading:
+                yield grading
+        finally:
+            _spend(store, "cpu_seconds", name, scoring.pool.cpu_seconds() - before)
+
+
+def _keeper(store: RunStore, stage: Stage) -> Callable[[Verdict], None]:
     passed = seen = 0
-    with (
-        timed(store, name),
-        progress.stage(name, len(requests), len(requests) - len(missing)) as stage,
-    ):
-        for verdict in grade(missing, problems, pool, limits=limits, profile=store.profile):
-            store.add_verdict(verdict)
-            seen += 1
-            passed += verdict.passed
-            stage.advance(note=f"{passed / seen:.0%} pass")
-        _check_infrastructure(store, missing)
+
+    def keep(verdict: Verdict) -> None:
+        nonlocal passed, seen
+        store.add_verdict(verdict)
+        seen += 1
+        passed += verdict.passed
+        stage.advance(note=f"{passed / seen:.0%} pass")
+
+    return keep
 
 
-def _check_infrastructure(store: RunStore, graded: Sequence[Completion]) -> None:
-    lost = sum(store.verdicts[each.key].status == "infra_error" for each in graded)
-    if lost == len(graded):
-        detail = store.verdicts[graded[0].key].detail
+def _check_infrastructure(store: RunStore, graded: Sequence[SampleKey]) -> None:
+    lost = sum(store.verdicts[key].status == "infra_error" for key in graded)
+    if lost and lost == len(graded):
+        detail = store.verdicts[graded[0]].detail
         raise SsdEvalError(
             f"the sandbox failed on all {lost} programs ({detail}); run `ssd-eval doctor`, then "
             "repeat the command: the completions are kept"

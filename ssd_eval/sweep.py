@@ -180,8 +180,8 @@ def _scored(
         seed=config.seed,
         backend=backend,
     )
-    stages.draw(job.store, backend, requests, job.progress, f"sample {label}")
-    stages.judge(job.store, requests, job.by_id, job.pool, LIMITS, job.progress, f"grade {label}")
+    scoring = stages.Scoring(job.pool, job.by_id, LIMITS)
+    stages.score(job.store, backend, requests, scoring, job.progress, label)
     return requests
 
 
@@ -268,9 +268,10 @@ def _cost(
     """Counts are of the whole run; seconds add up over every process that worked on it."""
     from ssd_eval.results import Cost, StageCost
 
-    seconds = store.manifest.get("seconds", {})
+    seconds, cpu = (store.manifest.get(name, {}) for name in ("seconds", "cpu_seconds"))
     trained = store.manifest.get("training") if training else None
-    rows = []
+    rows: list[StageCost] = []
+    beside = []
     if trained:
         rows = [
             StageCost(
@@ -292,6 +293,8 @@ def _cost(
         name, count = f"sample {label}", len(requests)
         tokens = _tokens(store, requests)
         rows.append(StageCost(name, count, "completions", tokens, seconds.get(name)))
+        beside.append(name)  # grading begins before and ends after it
         name = f"grade {label}"
-        rows.append(StageCost(name, count, "programs", None, seconds.get(name)))
-    return Cost(tuple(rows))
+        taken = seconds.get(name), cpu.get(name)
+        rows.append(StageCost(name, count, "programs", None, *taken))
+    return Cost(tuple(rows), frozenset(beside))

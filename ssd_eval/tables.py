@@ -98,14 +98,15 @@ def curve_table(curve: Curve, profile: Profile = "faithful", on: str = "") -> Gr
 
 
 def cost_table(result: SweepResult) -> Group:
-    """Completions, tokens and seconds of each stage."""
+    """Completions, tokens, seconds and grading's CPU seconds of each stage."""
     table = Table()
-    for name in ("stage", "count", "tokens", "seconds"):
+    for name in ("stage", "count", "tokens", "seconds", "CPU s"):
         table.add_column(name, justify="left" if name == "stage" else "right")
     for stage in result.cost.stages:
         table.add_row(stage.name, *_cost_cells(stage))
-    table.add_row("all", "", "", f"{result.cost.seconds:,.1f}", style="bold")
-    return _titled("cost", table)
+    table.add_row("all", "", "", f"{result.cost.seconds:,.1f}", "", style="bold")
+    notes = [Text("grading's seconds hold the sampling beside it")] if result.cost.beside else []
+    return _titled("cost", table, *notes)
 
 
 def _titled(title: str, *parts: RenderableType) -> Group:
@@ -113,10 +114,11 @@ def _titled(title: str, *parts: RenderableType) -> Group:
     return Group(Text(title, style="bold"), *parts)
 
 
-def _cost_cells(stage: StageCost) -> tuple[str, str, str]:
+def _cost_cells(stage: StageCost) -> tuple[str, str, str, str]:
     tokens = DASH if stage.tokens is None else f"{stage.tokens:,}"
     seconds = DASH if stage.seconds is None else f"{stage.seconds:,.1f}"
-    return f"{stage.count:,} {stage.unit}", tokens, seconds
+    cpu = "" if stage.cpu_seconds is None else f"{stage.cpu_seconds:,.1f}"
+    return f"{stage.count:,} {stage.unit}", tokens, seconds, cpu
 
 
 def _curves(curves: Sequence[Curve], ks: Sequence[int]) -> Iterator[Table]:

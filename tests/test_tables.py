@@ -7,6 +7,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from rich.console import Console, RenderableType
@@ -14,7 +15,7 @@ from synthetic_sweep import COST, configs, draw, make_problems, outcome, peak, u
 
 from sandbox.base import Status
 from ssd_eval.decoding import DecodingConfig
-from ssd_eval.results import SweepResult
+from ssd_eval.results import Cost, StageCost, SweepResult
 from ssd_eval.tables import cost_table, curve_table, main_table, report, sweep_table, verdict
 
 
@@ -278,9 +279,24 @@ def test_curve_of_one_checkpoint_needs_no_other() -> None:
 def test_cost_lists_each_stage_and_the_sum_and_unknown_seconds_are_dashes() -> None:
     rows = [line for line in printed(cost_table(usual())).splitlines() if line.startswith("│")]
     values = [[value.strip() for value in row.split("│")[1:-1]] for row in rows]
-    assert values[0] == ["sample for SSD", "1,200 completions", "81,234", "20.5"]
-    assert values[2] == ["grade base", "900 programs", "–", "–"]
-    assert values[3] == ["all", "", "", f"{COST.seconds:,.1f}"]
+    assert values[0] == ["sample for SSD", "1,200 completions", "81,234", "20.5", ""]
+    assert values[2] == ["grade base", "900 programs", "–", "–", ""]
+    assert values[3] == ["all", "", "", f"{COST.seconds:,.1f}", ""]
+
+
+def test_cost_counts_no_second_twice_where_stages_overlap() -> None:
+    cost = Cost(
+        (
+            StageCost("train", 9, "examples", 99, 5.0),
+            StageCost("sample base", 9, "completions", 99, 30.0),
+            StageCost("grade base", 9, "programs", None, 40.0, 12.5),
+        ),
+        frozenset({"sample base"}),
+    )
+    text = printed(cost_table(replace(usual(), cost=cost)))
+    assert cost.seconds == 45
+    for words in ("12.5", "45.0", "hold the sampling"):
+        assert words in text
 
 
 def test_healthy_run_prints_no_warning() -> None:
