@@ -1,0 +1,131 @@
+"""Is sampling with grading beside it as fast as two cores allow?
+
+One process draws the organism's completions alone, grades them alone, and does both at once, in
+interleaved rounds; each round starts from nothing and in its own process. Bound: (CPU seconds of
+sampling alone + CPU seconds of grading alone) / cores. Prints the rounds and the median ratio of
+overlapped wall time to that bound, and checks that all rounds drew the same completions and gave
+the same verdicts. Goal: 1.1. Run it on a quiet machine:
+
+    python perf/overlap.py --rounds 3 --problems 24
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from sandbox.pool import Pool
+from ssd_eval.config import cores
+from ssd_eval.progress import Silent
+from ssd_eval.store import RunStore
+
+SAMPLES, TEMPERATURES, MAX_TOKENS = 10, (0.5, 0.9, 1.2, 1.5), 512
+
+
+def cpu_seconds(who: int) -> float:
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
+
+
+def digest(store: RunStore) -> str:
+    """Over texts and verdicts, whatever their order."""
+    texts = sorted((each.key, each.text) for each in store.completions.values())
+    statuses = sorted((each.key, each.status) for each in store.verdicts.values())
+    return hashlib.sha256(json.dumps([texts, statuses]).encode()).hexdigest()[:16]
+
+
+def work(store: RunStore, pool: Pool, problems: int, apart: bool) -> list[tuple[float, float]]:
+    """(wall clock, own CPU) at the start, after sampling where that is apart, and at the end."""
+    from benchmarks.micro import Micro
+    from ssd_eval import backends, stages
+    from ssd_eval.decoding import DecodingConfig
+    from ssd_eval.sample import plan
+    from ssd_eval.sweep import LIMITS
+
+    chosen = Micro().problems()[:problems]
+    grid = [DecodingConfig(t, 20, 0.8) for t in TEMPERATURES]
+    backend = backends.load("hf", "organism", device="cpu", dtype="auto", batch_size=None)
+    asked = plan(chosen, grid, samples=SAMPLES, max_tokens=MAX_TOKENS, seed=0, backend=backend)
+    stages.draw(store, backend, asked[:8], Silent(), "warm-up")
+    scoring = stages.Scoring(pool, {each.id: each for each in chosen}, LIMITS)
+    marks = [_mark()]
+    if apart:
+        stages.draw(store, backend, asked, Silent(), "sample base")
+    marks.append(_mark())
+    stages.score(store, backend, asked, scoring, Silent(), "base")
+    return [*marks, _mark()]
+
+
+def _mark() -> tuple[float, float]:
+    return time.perf_counter(), cpu_seconds(resource.RUSAGE_SELF)
+
+
+def one_round(problems: int, workers: int, apart: bool) -> dict[str, object]:
+    """In this process, from nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        with (
+            Pool(workers) as pool,
+            RunStore.open(Path(folder) / "run", digest="perf", manifest={}) as store,
+        ):
+            starting = pool.cpu_seconds()
+            start, middle, end = work(store, pool, problems, apart)
+            found = {"completions": len(store.completions), "digest": digest(store)}
+        sandbox = cpu_seconds(resource.RUSAGE_CHILDREN) - starting
+    return {
+        **found,
+        "wall_s": end[0] - start[0],
+        "sampling_wall_s": middle[0] - start[0],
+        "sampling_cpu_s": middle[1] - start[1],
+        "grading_wall_s": end[0] - middle[0],
+        "grading_cpu_s": end[1] - middle[1] + sandbox,
+        "sandbox_cpu_s": sandbox,
+    }
+
+
+def started(arguments: argparse.Namespace, kind: str) -> dict[str, float]:
+    command = [sys.executable, __file__, "--round", kind, "--problems", str(arguments.problems)]
+    command += ["--workers", str(arguments.workers)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--problems", type=int, default=24)
+    parser.add_argument("--workers", type=int, default=cores())
+    parser.add_argument("--round", choices=("apart", "beside"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.round:
+        apart = arguments.round == "apart"
+        print(json.dumps(one_round(arguments.problems, arguments.workers, apart)))
+        return
+    ratios, digests = [], set()
+    for number in range(arguments.rounds):
+        apart, beside = started(arguments, "apart"), started(arguments, "beside")
+        bound = (apart["sampling_cpu_s"] + apart["grading_cpu_s"]) / cores()
+        ratios.append(beside["wall_s"] / bound)
+        digests |= {apart["digest"], beside["digest"]}
+        print(
+            f"round {number}: {apart['completions']} completions; apart: sampling "
+            f"{apart['sampling_wall_s']:.1f} s ({apart['sampling_cpu_s']:.1f} CPU), grading "
+            f"{apart['grading_wall_s']:.1f} s ({apart['grading_cpu_s']:.1f} CPU); beside: "
+            f"{beside['wall_s']:.1f} s; bound {bound:.1f} s; ratio {ratios[-1]:.2f}",
+            flush=True,
+        )
+    same = "the same" if len(digests) == 1 else f"DIFFERENT ({len(digests)} digests)"
+    print(f"median ratio {statistics.median(ratios):.2f} on {cores()} cores; completions and "
+          f"verdicts of all rounds are {same}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
