@@ -49,14 +49,40 @@ class Confinement:
         own_pid = os.getpid() if self.tier == "B" else None
         linux.install_filter(self.call_filter or seccomp.build(linux.MACHINE, own_pid=own_pid))
 
+    def settle(self, limits: dict[str, float], files: int) -> None:
+        """For the parent of tests (tier A): all that they give up but what making them takes.
+
+        `files` is a folder of its own, by descriptor. Raises OSError.
+        """
+        _set(_shared_limits(self.counts_threads))
+        _set_stack(int(limits["stack_mb"]) * MIB)
+        if self.uid is not None:
+            linux.keep_capabilities_of_root()
+            os.setgroups([])
+            os.setresgid(self.uid, self.uid, self.uid)
+            os.setresuid(self.uid, self.uid, self.uid)
+        linux.drop_capabilities(linux.CAP_SYS_ADMIN)
+        linux.die_with_parent()
+        linux.no_new_privileges()
+        if self.landlock:
+            rules = _rules_of_the_root(files)
+            linux.obey_landlock(rules)
+            os.close(rules)
+        linux.install_filter(seccomp.build(linux.MACHINE, forks_tests=True))
+
+    @staticmethod
+    def complete(limits: dict[str, float]) -> None:
+        """For a test whose parent has settled. Raises OSError."""
+        _set(_own_limits(limits))
+        linux.die_with_parent()
+        linux.drop_capabilities()
+
     def _obey_landlock(self) -> None:
         if not self.landlock:
             return
         rules = self.rules
         if rules is None:  # the box is new in each test
-            rules = linux.landlock_rules(
-                [root.PYTHON, root.SITE], [root.BOX, "/dev/null"], unlisted=("/",)
-            )
+            rules = _rules_of_the_root()
         linux.obey_landlock(rules)
         os.close(rules)
         if self.tier == "B":  # the shared rules let a test into its neighbours' boxes
@@ -94,23 +120,45 @@ def _standard_library() -> list[str]:
     return [f"{folder}/{name}" for name in os.listdir(folder) if name not in _PACKAGES]
 
 
+def _rules_of_the_root(*writable: int) -> int:
+    return linux.landlock_rules(
+        [root.PYTHON, root.SITE], [root.BOX, "/dev/null", *writable], unlisted=("/",)
+    )
+
+
 def _set_limits(limits: dict[str, float], counts_threads: bool) -> None:
-    """Hard limits: the address space has room for what is mapped now and for thread stacks."""
+    _set(_own_limits(limits) | _shared_limits(counts_threads))
+    _set_stack(int(limits["stack_mb"]) * MIB)
+
+
+def _own_limits(limits: dict[str, float]) -> dict[int, int]:
+    """Those that the parent of tests needs more of. Hard ones: the address space has room for what
+    is mapped now and for thread stacks."""
     memory, stack = int(limits["memory_mb"]) * MIB, int(limits["stack_mb"]) * MIB
-    values = {
-        # Whole seconds, so only a backstop: `candidate` watches the clock.
+    return {
+        # Whole seconds, so only a backstop: the parent watches the clock.
         resource.RLIMIT_CPU: int(limits["cpu_s"]) + 2,
         resource.RLIMIT_AS: int(limits["mapped"]) + memory + stack,
         resource.RLIMIT_FSIZE: int(limits["output_mb"]) * MIB,
+    }
+
+
+def _shared_limits(counts_threads: bool) -> dict[int, int]:
+    values = {
         resource.RLIMIT_NOFILE: OPEN_FILES,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MEMLOCK: 0,
     }
-    if counts_threads:
-        values[resource.RLIMIT_NPROC] = THREADS
+    return values | ({resource.RLIMIT_NPROC: THREADS + 1} if counts_threads else {})
+
+
+def _set(values: dict[int, int]) -> None:
     for which, value in values.items():
         resource.setrlimit(which, (value, value))
+
+
+def _set_stack(size: int) -> None:
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-    soft = stack if hard == resource.RLIM_INFINITY else min(stack, hard)
+    soft = size if hard == resource.RLIM_INFINITY else min(size, hard)
     # The hard one stays: contest programs raise the soft, and the address space bounds it anyway.
     resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))

@@ -144,10 +144,21 @@ def _hide_packages(folders: list[str]) -> None:
 
 
 def fresh_box(size_mb: int) -> None:
-    """An empty /box for one test, in its own mount namespace."""
+    """An empty /box, in a mount namespace of the caller's own. Reading it leaves no trace."""
     options = f"mode=777,size={size_mb}m,nr_inodes=4096"
-    linux.mount("tmpfs", BOX, "tmpfs", _QUIET | linux.MS_NOEXEC, options)
+    flags = _QUIET | linux.MS_NOEXEC | linux.MS_NOATIME | linux.MS_NODIRATIME
+    linux.mount("tmpfs", BOX, "tmpfs", flags, options)
     os.chdir(BOX)
+
+
+def hidden_folder(uid: int | None) -> int:
+    """A folder of memory, of that user, which has no path: the descriptor. No /box before it."""
+    flags = _QUIET | linux.MS_NOEXEC | linux.MS_NOATIME | linux.MS_NODIRATIME
+    owner = "" if uid is None else f",uid={uid},gid={uid}"
+    linux.mount("tmpfs", BOX, "tmpfs", flags, f"mode=700,size=0,nr_inodes=0{owner}")
+    descriptor = os.open(BOX, os.O_RDONLY | os.O_DIRECTORY)
+    linux.unmount(BOX)
+    return descriptor
 
 
 def show_stdin(data: bytes) -> int:

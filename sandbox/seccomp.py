@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
+from sandbox.linux import FORK_TEST
 from sandbox.seccomp_calls import (
     DENIED,
     DENIED_ON_HOST_FILES,
@@ -33,8 +34,8 @@ _AF_UNIX = 1
 _REFUSED_FCNTL = (5, 6, 7, 8, 10, 15, 36, 37, 38, 1024, 1026, 1033)
 
 
-def build(machine: str, *, own_pid: int | None = None) -> bytes:
-    """The filter, 8 bytes an instruction.
+def build(machine: str, *, own_pid: int | None = None, forks_tests: bool = False) -> bytes:
+    """The filter, 8 bytes an instruction. `forks_tests`: for the parent of tests, who inherit it.
 
     With `own_pid`, for a process that shares pids and files with the host: signals reach that
     process only, and attributes of files can't be changed.
@@ -48,6 +49,8 @@ def build(machine: str, *, own_pid: int | None = None) -> bytes:
     code += [_instruction(_AT_LEAST, 0, 1, FIRST_UNKNOWN), _returning(ERRNO | ENOSYS)]
     code += _all_denied(DENIED, column)
     code += _deny(numbers["clone3"], ENOSYS)  # libc then falls back to clone, whose flags we see
+    if forks_tests:
+        code += _fork_by_the_privileged(numbers["clone"])
     code += _only(numbers["clone"], 0, CLONE_THREAD, mask=_CLONE_LOOKED_AT)
     code += _only(numbers["socketpair"], 0, _AF_UNIX)
     code += _none_of(numbers["fcntl"], 1, _REFUSED_FCNTL)
@@ -94,6 +97,18 @@ def _only(number: int, argument: int, value: int, mask: int = 0xFFFFFFFF) -> lis
         _instruction(_EQUAL, 0, 1, value),
         _returning(ALLOW),
         _returning(ERRNO | EPERM),
+    ]
+
+
+def _fork_by_the_privileged(number: int) -> list[bytes]:
+    """What `linux.fork_test` asks for: a new pid namespace, so the kernel refuses it (EPERM) to
+    programs, which have no capabilities. By this the filter can be older than a test's process."""
+    return [
+        _instruction(_EQUAL, 0, 3, number),
+        _load_argument(0),
+        _instruction(_EQUAL, 0, 1, FORK_TEST),
+        _returning(ALLOW),
+        _load(_NUMBER),
     ]
 
 
