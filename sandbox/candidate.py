@@ -9,8 +9,6 @@ import contextlib
 import os
 import re
 import resource
-import select
-import signal
 import socket
 import time
 from dataclasses import dataclass
@@ -19,9 +17,12 @@ from typing import Any, NoReturn
 
 from sandbox import boxes, child, linux, protocol, root
 from sandbox.confine import MIB, Confinement
+from sandbox.stage import Stage
 from sandbox.streams import RESULT, Streams
+from sandbox.watch import watch
 
 COMPILE_CPU_S = 10
+_QUICK_S = 0.5
 _HEAVY = ("numpy", "pandas", "scipy", "sympy", "networkx")  # imported once a job, if at all
 _HEAVY_ROOM = 512 * MIB  # what they map beyond the zygote
 
@@ -47,18 +48,54 @@ class Candidate:
         self.entry: str = header["entry"] or ""
         self.limits: dict[str, float] = {**header["limits"], "mapped": inherited.mapped}
 
-    def serve(self, source: bytes) -> None:
-        """Until the job ends. Raises protocol.Closed when the evaluator is gone."""
+    def serve(self, source: bytes, *, staged: bool) -> bool:
+        """Until the job ends: True. False where another process has to go on, without a stage.
+
+        Raises protocol.Closed when the evaluator is gone.
+        """
+        began = time.process_time()
         code, problem = self._compiled(source)
-        if code is not None and self._import_heavy(source):
-            self.limits["mapped"] += _HEAVY_ROOM
-        protocol.send(self.sock, {"op": "compiled", "ok": code is not None, "detail": problem})
+        is_quick = time.process_time() - began < _QUICK_S  # it may have to be done again
+        if code is not None:
+            child.import_ahead(source)
+            if self._import_heavy(source):
+                self.limits["mapped"] += _HEAVY_ROOM
+        if staged:
+            protocol.send(self.sock, {"op": "compiled", "ok": code is not None, "detail": problem})
+        if code is None:
+            return True
+        if staged and is_quick and self.inherited.boxes is None and b"/dev/stdin" not in source:
+            return self._on_a_stage(code)
         by_name = b"/dev/stdin" in source
-        while code is not None:
-            header, blobs = protocol.receive(self.sock)
-            if header["op"] != "test":
-                return
-            self._test(code, header["kind"], blobs[0], by_name)
+        while (test := self._next_test()) is not None:
+            self._test(code, *test, by_name)
+        return True
+
+    def _next_test(self) -> tuple[str, bytes] | None:
+        header, blobs = protocol.receive(self.sock)
+        return (header["kind"], blobs[0]) if header["op"] == "test" else None
+
+    def _on_a_stage(self, code: CodeType) -> bool:
+        """All tests in one set of mounts; False once a test has touched them."""
+        try:
+            stage = Stage(self.inherited.confinement, self.limits)
+        except OSError:  # whether this is ours or the machine's, tests without a stage will tell
+            return False
+        child.fresh_interpreter()
+        while (test := self._next_test()) is not None:
+            kind, data = test
+            stage.streams.renew(data)
+            namespace = child.entered(self.inherited.modules_by_kind[kind])
+            started = time.monotonic()
+            pid, pidfd = stage.start(lambda: self._program(code, namespace, kind, data))
+            timed_out = watch(pid, pidfd, self.sock, self.limits)
+            report = self._report(pid, started, timed_out)
+            sizes = stage.streams.sizes()
+            blobs = stage.streams.contents(sizes, int(self.limits["output_mb"]) * MIB)
+            self._send(report, stage.began(), sizes, blobs)
+            if stage.is_touched():
+                return False
+        return True
 
     def _compiled(self, source: bytes) -> tuple[CodeType | None, str]:
         """Under limits of its own: source text alone can cost gigabytes and hours."""
@@ -83,6 +120,7 @@ class Candidate:
         return bool(found)
 
     def _test(self, code: CodeType, kind: str, data: bytes, by_name: bool) -> None:
+        """One in mounts of its own, or in a folder of its own."""
         streams = Streams(data)
         folder = self.inherited.boxes
         box = boxes.make(folder) if folder else None
@@ -92,46 +130,43 @@ class Candidate:
         if pid == 0:
             self._be_the_test(code, kind, streams, done, by_name, box)
         os.close(done)
-        timed_out = self._watch(pid)
-        _, status, usage = os.wait4(pid, 0)
+        timed_out = watch(pid, os.pidfd_open(pid), self.sock, self.limits)
+        report = self._report(pid, started, timed_out)
         began = os.read(ready, 200)
         os.close(ready)
-        report = {
+        most = int(self.limits["output_mb"]) * MIB
+        self._send(report, began, streams.sizes(), streams.contents(most))
+        streams.close()
+        if box is not None:
+            boxes.remove(box)
+
+    def _report(self, pid: int, started: float, timed_out: bool) -> dict[str, Any]:
+        """What the kernel says of a test that has ended; reaps it."""
+        _, status, usage = os.wait4(pid, 0)
+        return {
             "op": "done",
-            "began": began == b"+",
-            "setup": began.decode("utf-8", "replace"),
             "timed_out": timed_out,
             "status": status,
             "cpu_s": usage.ru_utime + usage.ru_stime,
             "wall_s": time.monotonic() - started,
             "memory_mb": max(0, usage.ru_maxrss - self.inherited.baseline_kb) / 1024,
-            "written": streams.sizes(),
         }
-        protocol.send(self.sock, report, *streams.contents(int(self.limits["output_mb"]) * MIB))
-        streams.close()
-        if box is not None:
-            boxes.remove(box)
 
-    def _watch(self, pid: int) -> bool:
-        """Waits; whether it had to be killed. An evaluator that is gone ends the test and us."""
-        pidfd = os.pidfd_open(pid)
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        poll.register(self.sock.fileno(), select.POLLRDHUP)
-        end = time.monotonic() + self.limits["wall_s"]
-        left = min(self.limits["cpu_s"], self.limits["wall_s"])
-        events: dict[int, int] = {}
-        while not events and left > 0:
-            events = dict(poll.poll(left * 1000 + 1))
-            left = min(self.limits["cpu_s"] - _cpu_s(pid), end - time.monotonic())
-        os.close(pidfd)
-        if self.sock.fileno() in events:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            os._exit(1)
-        if not events:
-            os.kill(pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
-        return not events
+    def _send(
+        self, report: dict[str, Any], began: bytes, sizes: list[int], blobs: list[bytes]
+    ) -> None:
+        report["began"] = began == b"+"
+        report["setup"] = began.decode("utf-8", "replace")
+        report["written"] = sizes
+        protocol.send(self.sock, report, *blobs)
+
+    def _program(
+        self, code: CodeType, namespace: dict[str, Any], kind: str, data: bytes
+    ) -> NoReturn:
+        if kind == "stdin":
+            child.run_stdin(code, namespace)
+        arguments = data.decode("utf-8", "surrogatepass")
+        child.run_functional(code, namespace, self.entry, arguments, RESULT)
 
     def _be_the_test(
         self, code: CodeType, kind: str, streams: Streams, done: int, by_name: bool, box: str | None
@@ -142,17 +177,14 @@ class Candidate:
             done = streams.install(done, keep=self.inherited.confinement.rules)
             self.inherited.confinement.apply(self.limits)
             child.fresh_interpreter()
+            namespace = child.entered(self.inherited.modules_by_kind[kind])
             os.write(done, b"+")
         except BaseException as error:
             with contextlib.suppress(OSError):
                 os.write(done, f"{type(error).__name__}: {error}".encode()[:190])
             os._exit(1)
         os.close(done)
-        module = self.inherited.modules_by_kind[kind]
-        if kind == "stdin":
-            child.run_stdin(code, module)
-        arguments = streams.data.decode("utf-8", "surrogatepass")
-        child.run_functional(code, module, self.entry, arguments, RESULT)
+        self._program(code, namespace, kind, streams.data)
 
     def _working_folder(self, streams: Streams, by_name: bool, box: str | None) -> None:
         if box is not None:
@@ -178,11 +210,3 @@ def _soft_limit(which: int, value: int) -> Any:
         yield
     finally:
         resource.setrlimit(which, (soft, hard))
-
-
-def _cpu_s(pid: int) -> float:
-    """CPU seconds of a process, all threads; 0 once it has been reaped."""
-    try:
-        return time.clock_gettime(~pid << 3 | 2)  # as clock_getcpuclockid(3) makes it
-    except OSError:
-        return 0.0

@@ -12,9 +12,10 @@ import contextlib
 import json
 import os
 import random
+import re
 import sys
-import threading
 import traceback
+from itertools import takewhile
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
@@ -29,11 +30,14 @@ _MODULES = (
     "string re datetime collections heapq bisect copy math random statistics itertools functools "
     "operator io sys json"
 )
-# Imported ahead because contest programs do: each would cost every test its milliseconds.
+# Imported ahead of a program's tests where its text has the name: each would cost every test its
+# milliseconds, and every fork the memory that it maps.
 _AHEAD = (
-    "os time cmath decimal fractions array queue enum types dataclasses abc numbers contextlib "
+    "time cmath decimal fractions array queue enum types dataclasses abc numbers contextlib "
     "threading struct textwrap calendar hashlib zlib pprint traceback"
 )
+_AHEAD_PATTERN = re.compile(rf"\b(?:{_AHEAD.replace(' ', '|')})\b".encode())
+_LAST = "__file__"  # what comes later in a program's namespace is the program's own
 PRELUDE = "\n".join(
     [f"from {name} import *" for name in _STARS.split()]
     + [f"import {name}" for name in _MODULES.split()]
@@ -47,8 +51,6 @@ def prepared() -> dict[str, ModuleType]:
     Made before the forks, each of which has its own copy: to fill it there costs a tenth of a test.
     """
     names: dict[str, Any] = {}
-    for name in _AHEAD.split():
-        __import__(name)
     for name in ("exit", "quit"):  # what `site`, which we leave out, would add
         setattr(builtins, name, sys.exit)
     exec(PRELUDE, names)
@@ -58,6 +60,11 @@ def prepared() -> dict[str, ModuleType]:
     return modules
 
 
+def import_ahead(source: bytes) -> None:
+    for name in set(_AHEAD_PATTERN.findall(source)):
+        __import__(name.decode())
+
+
 def fresh_interpreter() -> None:
     """What a fork inherited and a new process would not have; one random stream for all runs."""
     sys.setrecursionlimit(RECURSION)
@@ -65,13 +72,21 @@ def fresh_interpreter() -> None:
     os.environ.clear()
 
 
-def run_stdin(code: CodeType, module: ModuleType) -> NoReturn:
+def entered(module: ModuleType) -> dict[str, Any]:
+    """What a program then finds itself to be; its globals. The standard streams are open."""
+    sys.modules[module.__name__] = module
+    # `from sys import *` took the zygote's.
+    module.__dict__.update(stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr)
+    return module.__dict__
+
+
+def run_stdin(code: CodeType, namespace: dict[str, Any]) -> NoReturn:
     """The program as `__main__` of this process."""
-    finish(lambda: exec(code, _entered(module)))
+    finish(lambda: exec(code, namespace), code, namespace)
 
 
 def run_functional(
-    code: CodeType, module: ModuleType, entry: str, arguments: str, result: int
+    code: CodeType, namespace: dict[str, Any], entry: str, arguments: str, result: int
 ) -> NoReturn:
     """Calls the program's method or function; its value goes to the descriptor `result` as JSON."""
     loads, dumps = json.loads, json.dumps
@@ -81,7 +96,6 @@ def run_functional(
         sys.set_int_max_str_digits(0)
         values = loads(arguments)
         sys.set_int_max_str_digits(limit)
-        namespace = _entered(module)
         given = namespace.get(entry)
         exec(code, namespace)
         value = _callable(namespace, given, entry)(*values)
@@ -93,14 +107,7 @@ def run_functional(
         while text:
             text = text[os.write(result, text) :]
 
-    finish(call)
-
-
-def _entered(module: ModuleType) -> dict[str, Any]:
-    sys.modules[module.__name__] = module
-    # `from sys import *` took the zygote's.
-    module.__dict__.update(stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr)
-    return module.__dict__
+    finish(call, code, namespace)
 
 
 def _callable(namespace: dict[str, Any], given: object, entry: str) -> Any:
@@ -162,7 +169,7 @@ def _key(key: Any) -> str:
     raise TypeError(f"the result has a key of type {kind.__name__}")
 
 
-def finish(work: Any) -> NoReturn:
+def finish(work: Any, program: CodeType, namespace: dict[str, Any]) -> NoReturn:
     """Runs `work`, ends the process as Python would: flushed, threads joined, right exit code."""
     try:
         code = _attempt(work)
@@ -171,7 +178,7 @@ def finish(work: Any) -> NoReturn:
     except BaseException:
         code = 1
     code = _flushed(code)
-    _let_go()
+    _let_go(program, namespace)
     os._exit(_flushed(code))
 
 
@@ -207,18 +214,27 @@ def _explain(error: BaseException) -> None:
 
 
 def _wait_for_threads() -> None:
-    shutdown = getattr(threading, "_shutdown", None)
+    shutdown = getattr(sys.modules.get("threading"), "_shutdown", None)
     if shutdown is not None:
         shutdown()
 
 
-def _let_go() -> None:
+def _let_go(program: CodeType, namespace: dict[str, Any]) -> None:
     """Drops what the program still holds, as Python does on its way out: writers that it made for
-    itself flush when they go."""
-    module = sys.modules.get("__main__")
+    itself flush when they go. The prelude's names stay: to touch them costs a third of a test."""
     with contextlib.suppress(BaseException):  # destructors of the program's own
-        if module is not None:
-            module.__dict__.clear()
+        own = list(takewhile(lambda name: name is not _LAST, reversed(namespace)))
+        for name in (*_stored(program), *reversed(own)):
+            namespace.pop(name, None)
+
+
+def _stored(program: CodeType) -> set[str]:
+    """Names the program may have given other values than the prelude's, where they are globals."""
+    names = set(program.co_names)
+    for each in program.co_consts:
+        if isinstance(each, CodeType):
+            names |= _stored(each)
+    return names
 
 
 def _flushed(code: int) -> int:

@@ -133,8 +133,7 @@ def keep_capabilities_of_root() -> None:
 
 
 def no_new_privileges() -> None:
-    _call("prctl", _PR_SET_KEEPCAPS = 8
-_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 class _Program(ctypes.Structure):

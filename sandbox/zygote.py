@@ -24,14 +24,16 @@ import os
 import resource
 import socket
 import sys
+from collections.abc import Callable
 from importlib.util import spec_from_file_location
 from types import ModuleType
 from typing import Any
 
-from sandbox import child, confine, linux, protocol, root
+from sandbox import child, confine, linux, protocol, root, streams
 from sandbox.candidate import Candidate, Inherited
 
 _own_package: list[ModuleType] = []  # out of programs' sight
+_AGAIN = 3  # the exit status that asks for another process
 _THREAD_STACK = 8 << 20  # what a fresh interpreter gives them; else they'd get the main thread's
 _KEPT = (
     *(linux.CAP_SYS_ADMIN, linux.CAP_SETUID, linux.CAP_SETGID),
@@ -42,7 +44,7 @@ _KEPT = (
 def main() -> None:
     fd, tier, statm, uid, boxes, modules = sys.argv[1:]
     sys.argv, sys.orig_argv = [child.FILE], [child.FILE]
-    with socket.socket(fileno=int(fd)) as sock:
+    with socket.socket(fileno=streams.moved_up(int(fd))) as sock:
         try:
             inherited = _prepare(tier, int(uid) if uid else None, boxes, json.loads(modules))
         except (OSError, ImportError) as error:
@@ -82,19 +84,26 @@ def _serve(sock: socket.socket, inherited: Inherited) -> None:
 
 
 def _run(sock: socket.socket, inherited: Inherited, header: dict[str, Any], source: bytes) -> None:
-    server = _server(inherited, header)
-    pid = os.fork()
+    server = _server(inherited, header)(sock, inherited, header)
+    status = _in_a_fork(lambda: server.serve(source))
+    if status == _AGAIN << 8:
+        server.staged = False
+        status = _in_a_fork(lambda: server.serve(source))
+    if status:
+        protocol.send(sock, {"op": "lost", "status": status})
+
+
+def _in_a_fork(serve: Callable[[], bool | None]) -> int:
+    """The status it ended with: _AGAIN where `serve` returned False."""
+    pid = linux.fork_into(0)
     if pid == 0:
         code = 1
         try:
             linux.die_with_parent()
-            server(sock, inherited, header).serve(source)
-            code = 0
+            code = _AGAIN if serve() is False else 0
         finally:
             os._exit(code)
-    _, status = os.waitpid(pid, 0)
-    if status:
-        protocol.send(sock, {"op": "lost", "status": status})
+    return os.waitpid(pid, 0)[1]
 
 
 def _server(inherited: Inherited, header: dict[str, Any]) -> Any:
