@@ -12,6 +12,7 @@ import resource
 import socket
 import time
 from dataclasses import dataclass
+from functools import partial
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
@@ -87,7 +88,7 @@ class Candidate:
             stage.streams.renew(data)
             namespace = child.entered(self.inherited.modules_by_kind[kind])
             started = time.monotonic()
-            pid, pidfd = stage.start(lambda: self._program(code, namespace, kind, data))
+            pid, pidfd = stage.start(partial(self._program, code, namespace, kind, data))
             timed_out = watch(pid, pidfd, self.sock, self.limits)
             report = self._report(pid, started, timed_out)
             sizes = stage.streams.sizes()

@@ -178,8 +178,8 @@ def landlock_rules(
         _allow(rules, path, _READ_FILE)
     for path in readable:
         _allow(rules, path, _READ_FILE | _READ_FOLDER)
-    for path in writable:
-        _allow(rules, path, every & ~_EXECUTE)
+    for place in writable:
+        _allow(rules, place, every & ~_EXECUTE)
     return rules
 
 
@@ -202,7 +202,9 @@ def obey_landlock(rules: int) -> None:
 
 
 _IN_NONBLOCK, _IN_CLOEXEC = 0o4000, 0o2000000
-_CHANGES = 0x2 | 0x4 | 0x20 | 0xC0 | 0x100 | 0x200 | 0x400 | 0x800  # and opening, of a file without name
+_CHANGES = (
+    0x2 | 0x4 | 0x20 | 0xC0 | 0x100 | 0x200 | 0x400 | 0x800
+)  # and opening, of a file without name
 
 
 def watch_folder(path: str) -> int:

@@ -118,8 +118,9 @@ def _bind(descriptor: int, target: str, *, device: bool) -> None:
     else:
         _write(target, b"")
     linux.mount(source, target, None, linux.MS_BIND | linux.MS_REC)
-    flags = linux.MS_REMOUNT | linux.MS_BIND | linux.MS_NOSUID
-    extra = 0 if device else linux.MS_RDONLY | linux.MS_NODEV
+    # Devices too: what is written to them is no change of the file, its times would be one.
+    flags = linux.MS_REMOUNT | linux.MS_BIND | linux.MS_NOSUID | linux.MS_RDONLY
+    extra = 0 if device else linux.MS_NODEV
     linux.mount("none", target, None, flags | extra | _locked_flags(target))
     os.close(descriptor)
 

@@ -18,6 +18,8 @@ from sandbox import linux, root
 from sandbox.confine import Confinement
 from sandbox.streams import RESULT, Placed, moved_up
 
+_MOST_FD = 65_536
+
 
 class Stage:
     """Confines its process for good. Raises OSError where that fails, perhaps halfway."""
@@ -57,7 +59,7 @@ class Stage:
         os.closerange(RESULT + 1, _MOST_FD)
 
     def began(self) -> bytes:
-        """What the test told before the program started: b"+", or what failed. Once it has ended."""
+        """What a test that has ended told before the program started: b"+", or what failed."""
         try:
             return os.read(self._ready, 200)
         except BlockingIOError:
@@ -69,6 +71,3 @@ class Stage:
             return bool(os.read(self._changes, 4096))
         except BlockingIOError:
             return False
-
-
-_MOST_FD = 65_536

@@ -129,6 +129,29 @@ def test_clone_makes_threads_only(machine: str, program: bytes, flags: int, expe
     assert verdict(program, machine, number(machine, "clone"), flags) == expected
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (THREAD, OK),
+        (0x20001011, OK),  # a pid namespace, a pidfd, SIGCHLD: refused by the kernel to programs
+        (0x20000011, errno.EPERM),
+        (0x1011, errno.EPERM),
+        (0x20001011 | 0x10000000, errno.EPERM),  # with a user namespace anyone may
+        (0x20001000, errno.EPERM),
+        (17, errno.EPERM),
+    ],
+)
+def test_parent_of_tests_may_make_one_kind_of_process(
+    machine: str, flags: int, expected: int
+) -> None:
+    parents = seccomp.build(machine, forks_tests=True)
+    assert verdict(parents, machine, number(machine, "clone"), flags) == expected
+    for name, numbers in seccomp_calls.DENIED.items():
+        each = numbers[seccomp.COLUMN[machine]]
+        if each is not None:
+            assert verdict(parents, machine, each) == errno.EPERM, name
+
+
 def test_clone3_does_not_exist_so_that_libc_falls_back(machine: str, program: bytes) -> None:
     assert verdict(program, machine, 435) == errno.ENOSYS
 
@@ -180,8 +203,9 @@ def test_with_an_own_pid_signals_reach_that_process_alone(machine: str) -> None:
 
 
 def test_jumps_stay_inside(machine: str) -> None:
-    for own_pid in (None, 7):
-        code = list(struct.iter_unpack("HBBI", seccomp.build(machine, own_pid=own_pid)))
+    for own_pid, forks_tests in ((None, False), (7, False), (None, True)):
+        built = seccomp.build(machine, own_pid=own_pid, forks_tests=forks_tests)
+        code = list(struct.iter_unpack("HBBI", built))
         assert len(code) < 4096
         for at, (operation, yes, no, _) in enumerate(code):
             if operation & 7 == 5:
