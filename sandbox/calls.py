@@ -21,7 +21,7 @@ RECURSION = 1000  # Python's own, as in a fresh interpreter
 
 def run_assertion(code: CodeType, module: ModuleType, channel: int) -> NoReturn:
     """The program in a namespace without our prelude, then its calls, until the check ends."""
-    child.finish(lambda: _serve(code, module, channel))
+    child.finish(lambda: _serve(code, module, channel), code, module.__dict__)
 
 
 def _serve(code: CodeType, module: ModuleType, channel: int) -> None:

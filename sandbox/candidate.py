@@ -47,10 +47,11 @@ class Candidate:
         self.sock = sock
         self.inherited = inherited
         self.entry: str = header["entry"] or ""
+        self.staged = True
         self.limits: dict[str, float] = {**header["limits"], "mapped": inherited.mapped}
 
-    def serve(self, source: bytes, *, staged: bool) -> bool:
-        """Until the job ends: True. False where another process has to go on, without a stage.
+    def serve(self, source: bytes) -> bool | None:
+        """Until the job ends. False where another process has to go on, without a stage.
 
         Raises protocol.Closed when the evaluator is gone.
         """
@@ -61,11 +62,16 @@ class Candidate:
             child.import_ahead(source)
             if self._import_heavy(source):
                 self.limits["mapped"] += _HEAVY_ROOM
-        if staged:
+        if self.staged:
             protocol.send(self.sock, {"op": "compiled", "ok": code is not None, "detail": problem})
         if code is None:
             return True
-        if staged and is_quick and self.inherited.boxes is None and b"/dev/stdin" not in source:
+        if (
+            self.staged
+            and is_quick
+            and self.inherited.boxes is None
+            and b"/dev/stdin" not in source
+        ):
             return self._on_a_stage(code)
         by_name = b"/dev/stdin" in source
         while (test := self._next_test()) is not None:
