@@ -115,7 +115,7 @@ def _own(row: dict[str, object]) -> Problem:
     try:
         fields = Row.model_validate(row)
     except ValidationError as error:
-        raise BenchmarkError(livecodebench.first_error(error)) from error
+        raise BenchmarkError(livecodebench.named(row.get("id"), error)) from error
     return Problem(
         id=fields.id,
         statement=fields.statement,

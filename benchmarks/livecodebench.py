@@ -91,9 +91,7 @@ def fields(row: dict[str, object]) -> Row:
     try:
         return Row.model_validate(row)
     except ValidationError as error:
-        name = row.get("question_id")
-        known = f"{name}: " if isinstance(name, str) and name else ""
-        raise BenchmarkError(known + first_error(error)) from error
+        raise BenchmarkError(named(row.get("question_id"), error)) from error
 
 
 def described(row: Row, tests: Sequence[TestCase]) -> Problem:
@@ -133,6 +131,12 @@ def unpack(row: Row, chosen: Chosen = "both") -> tuple[TestCase, ...]:
             "metadata.func_name"
         )
     return found
+
+
+def named(problem_id: object, error: ValidationError) -> str:
+    """The first error, after the problem's id where the row has one."""
+    known = f"{problem_id}: " if problem_id and isinstance(problem_id, str) else ""
+    return known + first_error(error)
 
 
 def first_error(error: ValidationError) -> str:

@@ -112,8 +112,16 @@ def _without_main_guard(source: str) -> str:
     return source
 
 
+class NotCompiled(Exception):
+    """The program is none that Python accepts."""
+
+
 def compiled(source: str) -> CodeType:
-    return compile(source, "<string>", "exec", dont_inherit=True)
+    """Raises NotCompiled; what an alarm raises passes."""
+    try:
+        return compile(source, "<string>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
+        raise NotCompiled(_described(error)) from error
 
 
 def solution(code: CodeType, source: str) -> Any:

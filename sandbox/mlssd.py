@@ -73,8 +73,8 @@ def grade(channel: Channel, source: str, entry: str | None, inputs: Sequence[str
             _read_and_print(channel, program, prelude, inputs)
         else:
             _called(channel, program, entry, inputs)
-    except SyntaxError as error:
-        channel.fail("compile_error", error)
+    except harness.NotCompiled as error:
+        channel.fail("compile_error", str(error))
     except Exception as error:
         channel.fail("memory_limit" if type(error) is MemoryError else "runtime_error", error)
     channel.tell(harness.DONE)

@@ -56,10 +56,12 @@ def grade(
             _read_and_print(channel, source, inputs, seconds)
         else:
             _called(channel, source, entry, inputs, seconds)
+    except harness.NotCompiled as error:
+        signal.alarm(0)
+        channel.fail("compile_error", str(error))
     except Exception as error:
         signal.alarm(0)
-        syntax = isinstance(error, SyntaxError)
-        channel.fail("compile_error" if syntax else _status(error), error)
+        channel.fail(_status(error), error)
     signal.alarm(0)
     channel.tell(harness.DONE)
 

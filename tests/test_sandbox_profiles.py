@@ -107,7 +107,7 @@ WRAPPED = (
     Row("name-of-one-prelude", f"{ADDS}print(fsum([a, b]))\n", (PASSED, PASSED, FAILED)),
     Row("syntax-error", "print(1\n", (SYNTAX, SYNTAX, SYNTAX)),
     Row("nul-byte", "print(1)\0\n", (SYNTAX, SYNTAX, SYNTAX)),
-    Row("lone-surrogate", "print('\ud800')\n", (SYNTAX, FAILED, FAILED)),
+    Row("lone-surrogate", "print('\ud800')\n", (SYNTAX, SYNTAX, SYNTAX)),
     Row("empty", "", (WRONG, SYNTAX, SYNTAX)),
     Row(
         "deep-recursion",
@@ -135,10 +135,93 @@ def verdict(pool: Pool, job: Job) -> Status:
     return outcome.status
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("row", PROGRAMS, ids=lambda row: row.name)
+def cases(rows: tuple[Row, ...]) -> list[object]:
+    """Each with each profile. What ml-ssd ends is its limit for all tests, which is never short."""
+    ends = {(row.name, PROFILES[2]) for row in rows if row.verdicts[2] == "time_limit"}
+    return [
+        pytest.param(
+            row,
+            profile,
+            id=f"{row.name}-{profile}",
+            marks=[pytest.mark.slow] * ((row.name, profile) in ends),
+        )
+        for row in rows
+        for profile in PROFILES
+    ]
+
+
+@pytest.mark.parametrize(("row", "profile"), cases(PROGRAMS))
 def test_programs_that_print_get_each_profiles_verdict(
     pool: Pool, row: Row, profile: Profile
 ) -> None:
-    job = Job(row.name, row.source, SUMS, profile=profile, limits=Limits(cpu_s=0.5))
+    job = Job(row.name, row.source, SUMS, profile=profile, limits=Limits(cpu_s=0.4))
     assert verdict(pool, job) == row.verdicts[PROFILES.index(profile)]
+
+
+ADD = "def add(self, a, b):"
+CALLED = (
+    Row("method", f"class Solution:\n    {ADD} return a + b\n", (PASSED, PASSED, PASSED)),
+    Row("function", "def add(a, b): return a + b\n", (PASSED, PASSED, PASSED)),
+    Row(
+        "memo-in-init",
+        "class Solution:\n    def __init__(self): self.memo = {}\n"
+        f"    {ADD}\n        self.memo.setdefault('sum', a + b)\n        return self.memo['sum']\n",
+        (PASSED, WRONG, PASSED),
+    ),
+    Row(
+        "count-in-module",
+        "calls = []\ndef add(a, b):\n    calls.append(1)\n    return a + b + len(calls) - 1\n",
+        (PASSED, WRONG, PASSED),
+    ),
+    Row("numpy-integer", "import numpy\ndef add(a, b): return numpy.int64(a + b)\n", (PASSED,) * 3),
+    Row("float", "def add(a, b): return float(a + b)\n", (PASSED, PASSED, PASSED)),
+    Row("text", "def add(a, b): return str(a + b)\n", (WRONG, WRONG, PASSED)),
+    Row("exit", f"class Solution:\n    {ADD} exit()\n", (FAILED, FAILED, FAILED)),
+    Row("error", "def add(a, b): return a / 0\n", (FAILED, FAILED, FAILED)),
+    # The checker finds operator.add, which its own star imports brought.
+    Row("name-of-the-prelude", "def sum2(a, b): return 0\n", (FAILED, PASSED, FAILED)),
+    Row(
+        "class-in-a-comment",
+        "# class Solution\ndef add(a, b): return a + b\n",
+        (PASSED, FAILED, PASSED),
+    ),
+    Row("syntax-error", "def add(a, b) return a\n", (SYNTAX, SYNTAX, SYNTAX)),
+)
+CALLS = tuple(Test("functional", f"[{n}, {n + 1}]", str(2 * n + 1)) for n in range(1, 4))
+
+
+@pytest.mark.parametrize(("row", "profile"), cases(CALLED))
+def test_functions_get_each_profiles_verdict(pool: Pool, row: Row, profile: Profile) -> None:
+    job = Job(row.name, row.source, CALLS, "add", profile=profile)
+    assert verdict(pool, job) == row.verdicts[PROFILES.index(profile)]
+
+
+VALUES = (
+    ("(1, 2)", "[1, 2]", (PASSED, PASSED, PASSED)),
+    ("[(1, 2)]", "[[1, 2]]", (PASSED, WRONG, WRONG)),
+    ("[1.0, 2.0]", "[1, 2]", (PASSED, PASSED, WRONG)),
+    ("1", "true", (WRONG, PASSED, WRONG)),
+    ("'1'", "1", (WRONG, WRONG, PASSED)),
+    ("{1: 2}", '{"1": 2}', (PASSED, WRONG, WRONG)),
+    ("None", "null", (PASSED, PASSED, PASSED)),
+    ("float('nan')", "NaN", (WRONG, WRONG, PASSED)),
+    ("deque([1])", "[1]", (WRONG, WRONG, WRONG)),
+    ("defaultdict(int, a=1)", '{"a": 1}', (PASSED, PASSED, WRONG)),
+)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(("returned", "expected", "verdicts"), VALUES)
+def test_values_equal_what_they_equal_there(
+    pool: Pool, returned: str, expected: str, verdicts: tuple[Status, ...], profile: Profile
+) -> None:
+    source = f"def solve(_): return {returned}\n"
+    job = Job("j", source, (Test("functional", "[0]", expected),), "solve", profile=profile)
+    assert verdict(pool, job) == verdicts[PROFILES.index(profile)]
+
+
+def test_official_calls_no_function_without_arguments(pool: Pool) -> None:
+    test = Test("functional", "[]", "1")
+    job = Job("j", "def solve(): return 1\n", (test,), "solve", profile="official")
+    (outcome,) = pool.run([job])
+    assert (outcome.status, outcome.detail[:15]) == (FAILED, "JSONDecodeError")
