@@ -1,13 +1,15 @@
 """Our profiles beside the checkers they stand for: every disagreement, with its reason.
 
     python perf/agreement.py --livecodebench DIR --ml-ssd DIR [--rows FILE --outputs FILE]
-        [--only TEXT] [--answers DIR] [--python FILE] [--json FILE]
+        [--only TEXT] [--answers DIR] [--python FILE] [--seconds N]
+        [--json FILE]
 
 DIR: a checkout of LiveCodeBench at 28fef95, and one of apple/ml-ssd at 15c4292; the first needs
 numpy and tqdm, the second numpy and pandas. FILE: rows of LiveCodeBench and outputs for them
 (question_id, author, code, expected). The checkers run as another user where we are root, in a
 folder of their own, with a limit of time; their answers are kept in --answers and not asked again.
-Exit code 1 where they disagree without a known reason.
+Pairs that differ are asked again, both sides, with a longer alarm. Exit code 1 where they disagree
+without a known reason.
 """
 
 from __future__ import annotations
@@ -34,19 +36,28 @@ from benchmarks.livecodebench import _arguments  # noqa: E402
 from sandbox.base import Job, Limits, Outcome, Profile, Test  # noqa: E402
 from sandbox.pool import Pool  # noqa: E402
 
-SECONDS = 2  # of the alarm, on both sides; 6 by default
+LONG = 10  # seconds of the alarm for pairs that differ at first
 HOURS = 2  # for a checker to get through all
 WORKERS = 2
 NOBODY = 65_534
-# Where the sandbox's verdict is another on purpose: a word of the pair's name, and why.
-REFUSED: dict[Profile, dict[str, str]] = {"official": {}, "ml-ssd": {}}
+# Where the sandbox's verdict is another on purpose: the beginning of the pair's name, and why.
+_NOT_THERE = "it finds the expected value in the checker's memory; here that holds none"
+_BREAKS = "what it writes to descriptor 3 breaks the checker's own pipe; here it is out of reach"
+REFUSED: dict[Profile, dict[str, str]] = {
+    "official": {
+        "tampering 74": _NOT_THERE,
+        "tampering 75": _NOT_THERE,
+        "tampering 78 two results": _BREAKS,
+    },
+    "ml-ssd": {},
+}
 
 
 def main() -> int:
     options = _options()
     chosen = [p for p in pairs(options.rows, options.outputs) if options.only in p.id]
     print(f"{len(chosen)} pairs: {dict(Counter(_kind(pair) for pair in chosen))}")
-    report: dict[str, Any] = {"pairs": len(chosen), "seconds": SECONDS}
+    report: dict[str, Any] = {"pairs": len(chosen), "seconds": options.seconds}
     unexplained = 0
     checkouts: list[tuple[Profile, Path | None]] = [
         ("official", options.livecodebench),
@@ -56,11 +67,18 @@ def main() -> int:
         if checkout is None:
             continue
         theirs = _theirs(profile, checkout, chosen, options)
-        ours = _ours(profile, chosen)
+        ours = _ours(profile, chosen, options.seconds)
         found = _disagreements(profile, chosen, theirs, ours)
+        unsure = [pair for pair in chosen if pair.id in {each["pair"] for each in found}]
+        if unsure:  # again, with limits of time far from where they ran
+            again = argparse.Namespace(**{**vars(options), "answers": None, "seconds": LONG})
+            theirs |= _theirs(profile, checkout, unsure, again)
+            ours |= _ours(profile, unsure, LONG)
+            found = _disagreements(profile, chosen, theirs, ours)
         unexplained += sum(not each["reason"] for each in found)
         report[profile] = {
             "compared": len(chosen),
+            "differed_at_first": [pair.id for pair in unsure],
             "passed_there": sum(theirs.values()),
             "passed_here": sum(each.status == "passed" for each in ours.values()),
             "disagreements": found,
@@ -76,6 +94,7 @@ def _options() -> argparse.Namespace:
     for name in ("--livecodebench", "--ml-ssd", "--rows", "--outputs", "--answers", "--json"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--python", default=sys.executable, help="that runs the checkers")
+    parser.add_argument("--seconds", type=int, default=2, help="of the alarm, on both sides")
     parser.add_argument("--only", default="", help="pairs whose names hold this text")
     return parser.parse_args()
 
@@ -97,7 +116,7 @@ def _theirs(
     started = time.perf_counter()
     if missing:
         shares = [missing[number::WORKERS] for number in range(WORKERS)]
-        command = [options.python, profile, checkout.resolve()]
+        command = [options.python, profile, checkout.resolve(), options.seconds]
         for process, answers in [_checker(command, share) for share in shares if share]:
             process.wait(HOURS * 3600)
             known |= dict(map(json.loads, answers.read_text().splitlines()))
@@ -126,7 +145,7 @@ def _checker(command: Sequence[Any], share: Sequence[Pair]) -> tuple[subprocess.
     script = folder / "peer_check.py"
     script.write_bytes((HERE / "peer_check.py").read_bytes())
     process = subprocess.Popen(
-        [command[0], script, *command[1:], *files, str(SECONDS)],
+        [command[0], script, *map(str, command[1:]), *files],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=(folder / "stderr").open("wb"),
@@ -138,15 +157,15 @@ def _checker(command: Sequence[Any], share: Sequence[Pair]) -> tuple[subprocess.
     return process, files[2]
 
 
-def _ours(profile: Profile, chosen: Sequence[Pair]) -> dict[str, Outcome]:
+def _ours(profile: Profile, chosen: Sequence[Pair], seconds: int) -> dict[str, Outcome]:
     started = time.perf_counter()
     with Pool(WORKERS) as pool:
-        outcomes = {each.key: each for each in pool.run(_job(profile, p) for p in chosen)}
+        outcomes = {each.key: each for each in pool.run(_job(profile, p, seconds) for p in chosen)}
     print(f"{profile}: {len(outcomes)} run here in {time.perf_counter() - started:.0f} s")
     return outcomes
 
 
-def _job(profile: Profile, pair: Pair) -> Job:
+def _job(profile: Profile, pair: Pair, seconds: int) -> Job:
     rows = pair.row.tests
     if profile == "ml-ssd":
         rows = tuple(row for row in rows if not row["public"]) or rows
@@ -155,7 +174,7 @@ def _job(profile: Profile, pair: Pair) -> Job:
         source=pair.source,
         tests=tuple(map(_test, rows)),
         entry_point=pair.row.entry,
-        limits=Limits(cpu_s=SECONDS),
+        limits=Limits(cpu_s=seconds),
         profile=profile,
     )
 
@@ -177,7 +196,7 @@ def _disagreements(
         outcome = ours[pair.id]
         if theirs[pair.id] != (outcome.status == "passed"):
             words = REFUSED[profile].items()
-            reason = next((why for word, why in words if word in pair.id), "")
+            reason = next((why for start, why in words if pair.id.startswith(start)), "")
             if outcome.detail.startswith("refused: "):
                 reason = outcome.detail
             found.append(
@@ -191,7 +210,8 @@ def _print(profile: str, result: dict[str, Any]) -> None:
     found = result["disagreements"]
     print(
         f"{profile}: {result['compared']} compared, passed there {result['passed_there']}, "
-        f"here {result['passed_here']}; {len(found)} differ, "
+        f"here {result['passed_here']}; {len(found)} differ "
+        f"({len(result['differed_at_first'])} with the short alarm), "
         f"{sum(not each['reason'] for each in found)} of them without a known reason"
     )
     for each in found:

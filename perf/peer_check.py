@@ -1,6 +1,6 @@
 """Runs the real checker of another project over programs, one verdict a line. Not our code's judge.
 
-    python peer_check.py official|ml-ssd CHECKOUT PROBLEMS PROGRAMS ANSWERS SECONDS
+    python peer_check.py official|ml-ssd CHECKOUT SECONDS PROBLEMS PROGRAMS ANSWERS
 
 Started by `agreement.py` as another user, in a folder of its own and with limits, because these
 checkers guard poorly. PROBLEMS and PROGRAMS are JSON lines that `agreement_pairs` makes.
@@ -57,8 +57,9 @@ def _lines(path: str) -> Iterator[Any]:
 
 
 def main() -> None:
-    profile, checkout, problems_file, programs_file, answers, seconds = sys.argv[1:]
+    profile, checkout, seconds, problems_file, programs_file, answers = sys.argv[1:]
     sys.path.insert(0, checkout)
+    sys.argv[1:] = []  # programs may read them
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     passes = {"official": official, "ml-ssd": ml_ssd}[profile](int(seconds))
