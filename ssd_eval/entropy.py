@@ -1,0 +1,174 @@
+"""Entropy: sums over the whole vocabulary, and what follows from them (paper.md §2).
+
+The likeliest tokens are summed in float64; the rest of the vocabulary is summed apart, so that the
+tail of a sharp distribution is not lost as the difference of two numbers near 1. All entropies in
+nats, at T = 1 where nothing else is said. Decides no supports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ssd_eval.support import FLOOR, Cut, Ranked
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Sums over the tokens outside the ranking, float64 [rows]; d: logit less the largest.
+
+    `mass`, `first`, `second`: of e = exp(d), e·d, e·d²; `square` and `root` of e² and √e.
+    """
+
+    mass: Tensor
+    first: Tensor
+    second: Tensor
+    square: Tensor
+    root: Tensor
+
+
+def outside(logits: Tensor, ranked: Ranked) -> Tensor:
+    """d [rows, vocabulary], in the logits' dtype; the ranking's own tokens at `FLOOR`."""
+    largest = logits.gather(1, ranked.ids[:, :1])
+    return (logits - largest).clamp_(min=FLOOR).scatter_(1, ranked.ids, FLOOR)
+
+
+def rest(d: Tensor) -> tuple[Rest, Tensor]:
+    """The sums, and e for whoever needs it too. `d`: as from `outside`."""
+    import torch
+
+    e = d.exp()
+    ed = e * d
+    mass = e.sum(-1)
+    first = ed.sum(-1)
+    second = torch.linalg.vecdot(ed, d)
+    square = torch.linalg.vecdot(e, e)
+    root = torch.sqrt(e, out=ed).sum(-1)
+    return Rest(*(each.double() for each in (mass, first, second, square, root))), e
+
+
+def tempered(d: Tensor, temperature: float) -> Tensor:
+    """The sum of exp(d / T) over the rest, float64 [rows]."""
+    sums: Tensor = (d / temperature).exp_().sum(-1).double()
+    return sums
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a position says without any decoding, float64 [rows]."""
+
+    log_total: Tensor  # log of the sum of exp(d) over the vocabulary
+    entropy: Tensor
+    renyi_half: Tensor
+    renyi_2: Tensor
+    renyi_inf: Tensor
+    dh_dt: Tensor
+
+
+@dataclass(frozen=True)
+class Prefixes:
+    """Sums over the ranking's first and last tokens at T = 1, float64 [rows, width + 1].
+
+    Column j of `mass` and `first` covers the first j tokens; of `tail_mass` and `tail_first`
+    everything else, the rest of the vocabulary included.
+    """
+
+    mass: Tensor
+    first: Tensor
+    tail_mass: Tensor
+    tail_first: Tensor
+
+
+def prefixes(ranked: Ranked, rest: Rest) -> Prefixes:
+    import torch
+
+    s = ranked.shifted.clamp(min=FLOOR)
+    e = ranked.shifted.exp()
+    both = torch.stack((e, e * s), 1)
+    last = torch.stack((rest.mass, rest.first), 1)[..., None]
+    none = torch.zeros_like(last)
+    heads = torch.cat((none, both.cumsum(-1)), -1)
+    tails = torch.cat((last, both.flip(-1)), -1).cumsum(-1).flip(-1)
+    return Prefixes(heads[:, 0], heads[:, 1], tails[:, 0], tails[:, 1])
+
+
+def whole(ranked: Ranked, rest: Rest, sums: Prefixes) -> Whole:
+    import torch
+
+    s = ranked.shifted.clamp(min=FLOOR)
+    e = ranked.shifted.exp()
+    total, first = sums.tail_mass[:, 0], sums.tail_first[:, 0]
+    log_total = total.log()
+    mean = first / total
+    # Around the mean, not as a difference of squares: a sharp position has a variance near 0.
+    second = (e * (s - mean[:, None]) ** 2).sum(-1)
+    second = second + rest.second - 2 * mean * rest.first + mean**2 * rest.mass
+    square = torch.linalg.vecdot(e, e) + rest.square
+    root = e.sqrt().sum(-1) + rest.root
+    return Whole(
+        log_total=log_total,
+        entropy=log_total - mean,
+        renyi_half=2 * root.log() - log_total,
+        renyi_2=2 * log_total - square.log(),
+        renyi_inf=log_total,
+        dh_dt=(second / total).clamp(min=0),
+    )
+
+
+@dataclass(frozen=True)
+class Split:
+    """The entropy split at each decoding's support, float64 [rows, decodings].
+
+    H = gate + kept·head + (1 - kept)·tail, exactly.
+    """
+
+    kept: Tensor
+    gate: Tensor
+    head: Tensor
+    tail: Tensor
+
+
+def split(cut: Cut, sums: Prefixes) -> Split:
+    """A support is a prefix of the ranking. An empty tail has entropy 0."""
+    import torch
+
+    size = cut.size
+    mass, first = sums.mass.gather(1, size), sums.first.gather(1, size)
+    tail_mass, tail_first = sums.tail_mass.gather(1, size), sums.tail_first.gather(1, size)
+    total = sums.tail_mass[:, :1]
+    kept, gone = mass / total, tail_mass / total
+    gate = -torch.xlogy(kept, kept) - torch.xlogy(gone, gone)
+    head = mass.log() - first / mass
+    safe = torch.where(tail_mass > 0, tail_mass, 1.0)
+    tail = torch.where(tail_mass > 0, safe.log() - tail_first / safe, 0.0)
+    return Split(kept, gate, head.clamp(min=0), tail.clamp(min=0))
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """The distribution after temperature and truncation, float64 [rows, decodings]."""
+
+    entropy: Tensor
+    sensitivity: Tensor  # dH/dT inside the fixed support: Var(log p) / T³
+    power: Tensor  # log of the sum of p^(1/T) over the support
+
+
+def sampled(cut: Cut, whole: Whole, temperatures: Tensor) -> Sampled:
+    """`temperatures`: float64 [decodings]; 0 is greedy, where all three are 0."""
+    import torch
+
+    greedy = temperatures == 0
+    t = torch.where(greedy, 1.0, temperatures)
+    mean = cut.first / cut.mass
+    variance = (cut.second / cut.mass - mean**2).clamp(min=0)
+    entropy = cut.mass.log() - mean / t
+    power = cut.mass.log() - whole.log_total[:, None] / t
+    single = greedy | (cut.size == 1)
+    return Sampled(
+        entropy.clamp(min=0).masked_fill(single, 0.0),
+        (variance / t**3).masked_fill(single, 0.0),
+        power.masked_fill(greedy, 0.0),
+    )

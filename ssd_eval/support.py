@@ -1,0 +1,171 @@
+"""Support: which tokens survive each of several decodings, for many positions at once.
+
+Equal to `ssd_eval.decoding` exactly (same order, ties and float64 sums), but one ranking of a row's
+likeliest tokens serves all decodings, and full-vocabulary sums are taken in the logits' own
+precision. Where that leaves a cut in doubt (a nucleus wider than the ranking, ties at its end, a
+sum too near the threshold) the row is not `sure`, and the caller repeats it wider and in float64.
+Computes no entropies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ssd_eval.decoding import MASS_SLACK, DecodingConfig, effective_temperature
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FLOOR = -1e4  # stands for -inf: exp of it is 0, and 0 times it is 0
+# Relative error of a sum of exponentials, with room to spare: rounding of the exponent, of exp and
+# of the addition. torch adds in blocks, so that the error does not grow with the vocabulary.
+DOUBT = {"torch.float32": 2e-5, "torch.float64": 1e-13}
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The likeliest tokens of each row by falling logit, the highest id first among equals."""
+
+    ids: Tensor  # int64 [rows, width]
+    shifted: Tensor  # float64 [rows, width]: logit less the row's largest; -inf where it is -inf
+    complete: bool  # the ranking holds the whole vocabulary
+
+    @property
+    def width(self) -> int:
+        return self.ids.shape[1]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What each decoding keeps: the first `size` tokens of the ranking. All [rows, decodings].
+
+    `mass`, `first`, `second`: sums over the kept tokens of w, w·s and w·s², where s is the shifted
+    logit and w = exp(s / T).
+    """
+
+    size: Tensor  # int64
+    mass: Tensor  # float64
+    first: Tensor
+    second: Tensor
+    sure: Tensor  # bool
+
+
+def rank(logits: Tensor, width: int) -> Ranked:
+    """`logits`: [rows, vocabulary], float32 or float64; `width`: at most the vocabulary."""
+    values, ids = logits.topk(width)
+    values, ids = _settle(values, ids)
+    shifted = values.double() - values[:, :1].double()
+    return Ranked(ids, shifted, width == logits.shape[1])
+
+
+def _settle(values: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Equal neighbours by falling id, which topk does not promise; only rows that have any."""
+    tied = (values[:, 1:] == values[:, :-1]).any(-1)
+    if not bool(tied.any()):
+        return values, ids
+    picked, order = ids[tied].sort(dim=-1, descending=True)
+    sorted_values, again = values[tied].gather(1, order).sort(dim=-1, descending=True, stable=True)
+    values, ids = values.clone(), ids.clone()
+    values[tied], ids[tied] = sorted_values, picked.gather(1, again)
+    return values, ids
+
+
+def columns(decodings: Sequence[DecodingConfig], vocabulary: int) -> int:
+    """How many ranked tokens decide these decodings, where no nucleus is wider. See `cut`."""
+    widths = [each.top_k + 1 for each in decodings if limited(each, vocabulary)]
+    return min(vocabulary, max(widths, default=1))
+
+
+def limited(decoding: DecodingConfig, vocabulary: int) -> bool:
+    """Whether top-k bites."""
+    return decoding.temperature > 0 and 0 < decoding.top_k < vocabulary
+
+
+def unlimited(decoding: DecodingConfig, vocabulary: int) -> bool:
+    """Whether the whole vocabulary's sum at this temperature is needed."""
+    return decoding.temperature > 0 and not limited(decoding, vocabulary)
+
+
+def cut(
+    ranked: Ranked, decodings: Sequence[DecodingConfig], vocabulary: int, rest: Tensor, doubt: float
+) -> Cut:
+    """`rest`: float64 [rows, decodings], the sum of exp(s / T) outside the ranking, for those that
+    are `unlimited`; `doubt`: its relative error.
+
+    Where all decodings keep everything (top-p = 1, no top-k) the ranking need not be sorted.
+    """
+    import torch
+
+    s = ranked.shifted[:, None, :]
+    device = s.device
+    t = _column([max(effective_temperature(each), 1e-2) for each in decodings], device)
+    p = _column([each.top_p for each in decodings], device)
+    alive = _alive(ranked, decodings, vocabulary)
+    weights = (s / t).exp().mul_(alive)
+    cumulative = weights.cumsum(-1)
+    total = cumulative[..., -1:] + rest[..., None]
+    enough = torch.where(p == 1, torch.inf, (p - MASS_SLACK) * total)
+    above = cumulative - weights
+    above[..., 1:] = cumulative[..., :-1]
+    keep = alive & (above < enough)
+    greedy = torch.tensor([each.temperature == 0 for each in decodings], device=device)
+    keep[:, greedy] = False
+    keep[..., 0] |= greedy | (p < 1)[..., 0]
+    size = keep.sum(-1)
+    kept = torch.where(keep, weights, 0.0)
+    powers = _powers(ranked.shifted)
+    sums = kept @ powers
+    sure = _sure(ranked, decodings, vocabulary, cumulative, enough, size, doubt * rest)
+    return Cut(size, sums[..., 0], sums[..., 1], sums[..., 2], sure | greedy)
+
+
+def _column(values: list[float], device: object) -> Tensor:
+    import torch
+
+    return torch.tensor(values, dtype=torch.float64).to(device)[None, :, None]  # type: ignore[call-overload,no-any-return]
+
+
+def _powers(shifted: Tensor) -> Tensor:
+    """[rows, width, 3]: 1, s, s²; a logit of -inf has weight 0 and must not turn it into NaN."""
+    import torch
+
+    s = shifted.clamp(min=FLOOR)
+    return torch.stack((torch.ones_like(s), s, s * s), -1)
+
+
+def _alive(ranked: Ranked, decodings: Sequence[DecodingConfig], vocabulary: int) -> Tensor:
+    """bool [rows, decodings, width]: finite and not strictly below the k-th largest."""
+    import torch
+
+    s = ranked.shifted
+    ks = [each.top_k if limited(each, vocabulary) else ranked.width for each in decodings]
+    at = torch.tensor([min(k, ranked.width) - 1 for k in ks], device=s.device)
+    floor = s[:, at]
+    return (s[:, None, :] >= floor[..., None]) & (s[:, None, :] > -torch.inf)
+
+
+def _sure(
+    ranked: Ranked,
+    decodings: Sequence[DecodingConfig],
+    vocabulary: int,
+    cumulative: Tensor,
+    enough: Tensor,
+    size: Tensor,
+    error: Tensor,
+) -> Tensor:
+    """bool [rows, decodings]: whether the ranking, and sums with this error, decide the cut."""
+    import torch
+
+    if ranked.complete:
+        return torch.ones_like(size, dtype=torch.bool)
+    s = ranked.shifted
+    last = s.gather(1, size - 1)
+    ends_inside = last > s[:, -1:]
+    floors = [each.top_k if limited(each, vocabulary) else 0 for each in decodings]
+    picked = torch.tensor([max(k - 1, 0) for k in floors], device=s.device)
+    tied = (s[:, picked] == s[:, -1:]) & (s[:, picked] > -torch.inf)
+    is_limited = torch.tensor([k > 0 for k in floors], device=s.device)
+    margin = ((cumulative - enough).abs() > error[..., None]).all(-1)
+    return torch.where(is_limited, ~tied, ends_inside & margin)
