@@ -7,7 +7,7 @@ nats, at T = 1 where nothing else is said. Decides no supports.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from ssd_eval.support import FLOOR, Cut, Ranked
@@ -32,8 +32,11 @@ class Rest:
 
 def outside(logits: Tensor, ranked: Ranked) -> Tensor:
     """d [rows, vocabulary], in the logits' dtype; the ranking's own tokens at `FLOOR`."""
-    largest = logits.gather(1, ranked.ids[:, :1])
-    return (logits - largest).clamp_(min=FLOOR).scatter_(1, ranked.ids, FLOOR)
+    return (
+        (logits - ranked.largest[:, None].to(logits.dtype))
+        .clamp_(min=FLOOR)
+        .scatter_(1, ranked.ids, FLOOR)
+    )
 
 
 def rest(d: Tensor) -> tuple[Rest, Tensor]:
@@ -66,6 +69,11 @@ class Whole:
     renyi_2: Tensor
     renyi_inf: Tensor
     dh_dt: Tensor
+
+
+def pick(whole: Whole, rows: Tensor) -> Whole:
+    """Some rows of it."""
+    return Whole(**{each.name: getattr(whole, each.name)[rows] for each in fields(whole)})
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Loss: the SSD loss of a position in its three terms, exactly (paper.md §2), and T_eff.
 
-The training target is q ∝ p0^(1/T) on the base's support S at (T, top-k, top-p) = training decoding.
+The training target is q ∝ p0^(1/T) on the base's support S at the training decoding.
 For a model p
 
     E_q[-log p] = -log KeptMass + (1-T)·H_{1/T}(p(·|S)) + T·KL(q ‖ Temper_T[p(·|S)]) + T·H(q)

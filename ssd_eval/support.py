@@ -30,6 +30,7 @@ class Ranked:
 
     ids: Tensor  # int64 [rows, width]
     shifted: Tensor  # float64 [rows, width]: logit less the row's largest; -inf where it is -inf
+    largest: Tensor  # float64 [rows]: the logit that others are less by
     complete: bool  # the ranking holds the whole vocabulary
 
     @property
@@ -56,8 +57,30 @@ def rank(logits: Tensor, width: int) -> Ranked:
     """`logits`: [rows, vocabulary], float32 or float64; `width`: at most the vocabulary."""
     values, ids = logits.topk(width)
     values, ids = _settle(values, ids)
-    shifted = values.double() - values[:, :1].double()
-    return Ranked(ids, shifted, width == logits.shape[1])
+    largest = values[:, :1].double()
+    return Ranked(ids, values.double() - largest, largest[:, 0], width == logits.shape[1])
+
+
+def unranked(logits: Tensor) -> Ranked:
+    """The whole vocabulary by id: enough, and cheap, for decodings that keep every token."""
+    import torch
+
+    ids = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape)
+    largest = logits.amax(-1, keepdim=True).double()
+    return Ranked(ids, logits.double() - largest, largest[:, 0], True)
+
+
+def holds(ranked: Ranked, size: Tensor) -> Tensor:
+    """bool [rows]: whether the ranking's first `size` tokens are certain.
+
+    Which of several equal tokens `topk` picks for its last places is left to chance.
+    """
+    last = ranked.shifted.gather(1, (size.clamp(max=ranked.width) - 1)[:, None])[:, 0]
+    return (size <= ranked.width) & (ranked.complete | (last > ranked.shifted[:, -1]))
+
+
+def keeps_all(decoding: DecodingConfig, vocabulary: int) -> bool:
+    return unlimited(decoding, vocabulary) and decoding.top_p == 1
 
 
 def _settle(values: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:

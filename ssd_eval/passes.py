@@ -1,0 +1,118 @@
+"""Passes: all that is taken from two models' logits over the whole vocabulary, block by block.
+
+A block is small enough to stay in the cache while several passes go over it; what is left of it
+is a ranking of the likeliest tokens and a few sums. Makes no statistics: `measures` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ssd_eval import entropy, support
+from ssd_eval.decoding import DecodingConfig, effective_temperature
+from ssd_eval.positions import RANKS
+from ssd_eval.support import FLOOR, Ranked
+
+BLOCK_BYTES = 2 * 2**20  # of float32 logits
+
+
+class NotFinite(ValueError):
+    """NaN or +inf among the logits, or no finite one.
+
+    `row`: the first such position; `model`: 0 for the base, 1 for the distilled one.
+    """
+
+    def __init__(self, row: int, model: int) -> None:
+        super().__init__(f"logits of row {row} of model {model} are not finite")
+        self.row, self.model = row, model
+
+
+@dataclass(frozen=True)
+class Read:
+    """What full passes over one model's logits leave."""
+
+    ranked: Ranked
+    rest: entropy.Rest
+    tempered: Tensor  # float64 [rows, decodings], 0 where top-k bites
+    taken: Tensor  # float64 [rows]: the token's logit less the largest
+    place: Tensor  # int64 [rows]: its rank
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The distilled model where the base says: its logits at the base's ranking, and the sum of
+    exp(d)·logit with the base's d outside it."""
+
+    logits: Tensor  # float64 [rows, width]
+    rest: Tensor  # float64 [rows]
+
+
+def read(
+    base: Tensor, distilled: Tensor, tokens: Tensor, decodings: Sequence[DecodingConfig]
+) -> tuple[list[Read], Shared]:
+    """Both models' passes. Logits [rows, vocabulary], `tokens` int64 [rows]. Raises NotFinite."""
+    vocabulary = base.shape[1]
+    width = min(vocabulary, max(RANKS, support.columns(decodings, vocabulary)))
+    step = max(1, BLOCK_BYTES // (4 * vocabulary))
+    found: list[tuple[Read, Read, Shared]] = []
+    for at in range(0, len(tokens), step):
+        block = slice(at, at + step)
+        x, y, ids = floats(base[block]), floats(distilled[block]), tokens[block, None]
+        mine, e = _read_one(x, ids, width, decodings)
+        theirs, _ = _read_one(y, ids, width, decodings)
+        for model, each in enumerate((mine, theirs)):
+            finite = each.ranked.largest.isfinite()
+            if not bool(finite.all()):
+                raise NotFinite(at + int(finite.int().argmin()), model)
+        across = torch.linalg.vecdot(e, y)
+        if not bool(across.isfinite().all()):  # a logit of -inf, at whatever weight
+            across = torch.linalg.vecdot(e, y.clamp(min=FLOOR))
+        found.append((mine, theirs, Shared(y.gather(1, mine.ranked.ids).double(), across.double())))
+    mine_all, theirs_all, shared = (_joined(each) for each in zip(*found, strict=True))
+    return [mine_all, theirs_all], shared
+
+
+def floats(logits: Tensor) -> Tensor:
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def _read_one(
+    logits: Tensor, tokens: Tensor, width: int, decodings: Sequence[DecodingConfig]
+) -> tuple[Read, Tensor]:
+    """One block of one model, and its exp(d). `tokens`: [rows, 1]."""
+    vocabulary = logits.shape[1]
+    ranked = support.rank(logits, width)
+    d = entropy.outside(logits, ranked)
+    rest, e = entropy.rest(d)
+    taken = logits.gather(1, tokens)
+    place = 1 + (ranked.shifted > taken.double() - ranked.largest[:, None]).sum(-1)
+    far = place > width
+    if bool(far.any()):
+        place[far] = 1 + (logits[far] > taken[far]).sum(-1)
+    taken = taken[:, 0].double() - ranked.largest
+    return Read(ranked, rest, tempered(d, decodings, vocabulary), taken, place), e
+
+
+def tempered(d: Tensor, decodings: Sequence[DecodingConfig], vocabulary: int) -> Tensor:
+    """What `support.cut` needs as `rest`; nothing for decodings that keep all, see `_widen`."""
+    sums = torch.zeros(len(d), len(decodings), dtype=torch.float64, device=d.device)
+    for place, each in enumerate(decodings):
+        if support.unlimited(each, vocabulary) and each.top_p < 1:
+            sums[:, place] = entropy.tempered(d, effective_temperature(each))
+    return sums
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Dataclasses of tensors, one below the other."""
+    first = parts[0]
+    if len(parts) == 1 or isinstance(first, bool):
+        return first
+    if isinstance(first, Tensor):
+        return torch.cat(list(parts))
+    names = [each.name for each in fields(first)]
+    return type(first)(**{name: _joined([getattr(p, name) for p in parts]) for name in names})
