@@ -163,9 +163,9 @@ def _alive(ranked: Ranked, decodings: Sequence[DecodingConfig], vocabulary: int)
     import torch
 
     s = ranked.shifted
-    ks = [each.top_k if limited(each, vocabulary) else ranked.width for each in decodings]
-    at = torch.tensor([min(k, ranked.width) - 1 for k in ks], device=s.device)
-    floor = s[:, at]
+    ks = [each.top_k if limited(each, vocabulary) else 0 for each in decodings]
+    ranks = torch.tensor(ks, device=s.device)
+    floor = s[:, (ranks - 1).clamp(min=0)].masked_fill(ranks == 0, -torch.inf)
     return (s[:, None, :] >= floor[..., None]) & (s[:, None, :] > -torch.inf)
 
 
