@@ -28,9 +28,12 @@ def download(name: str, size: int, *, repo: str = LCB_REPO, revision: str = LCB_
     """
     if found := cached(name, repo=repo, revision=revision):
         return found
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     try:
+        # Asked first, as the download itself would retry for 25 s where no hub is to be reached.
+        if not constants.HF_HUB_OFFLINE:
+            get_hf_file_metadata(hf_hub_url(repo, name, repo_type="dataset", revision=revision))
         return Path(hf_hub_download(repo, name, repo_type="dataset", revision=revision))
     except Exception as error:
         # The client raises from several libraries (HTTP, OS, its own); all mean the same here.
