@@ -236,3 +236,15 @@ def end_token(tokenizer: PreTrainedTokenizerBase) -> int:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or "no details").splitlines()[0][:200]
+
+
+def thinking_mode(template: str, thinking: bool | None) -> dict[str, bool]:
+    """What the template is given beside messages. CheckpointError where it has no such mode."""
+    if thinking is None:
+        return {}
+    if "enable_thinking" not in template:
+        raise CheckpointError(
+            "the checkpoint's chat template has no thinking mode to turn on or off "
+            "(enable_thinking); leave out --thinking and --no-thinking"
+        )
+    return {"enable_thinking": thinking}

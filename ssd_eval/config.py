@@ -66,6 +66,9 @@ class RunConfig(BaseModel):
     data_dir: str | None = Field(None, description="where benchmark files are")
     tests: Chosen = Field("both", description="which tests count: public, private or both")
     exclude_errata: bool = Field(False, description="leave out what LiveCodeBench's errata list")
+    prompt: str = Field("simple", description="style of prompts: simple, official, paper or a file")
+    system: bool | None = Field(None, description="system message; none: as the style has it")
+    thinking: bool | None = Field(None, description="the chat template's thinking mode")
     limit: int | None = Field(None, ge=1, description="score the first so many problems")
     t_eval: tuple[float, ...] = Field(
         (0.5, 0.7, 0.9, 1.0, 1.2, 1.5, 1.8), description="evaluation temperatures"
@@ -95,9 +98,9 @@ class RunConfig(BaseModel):
     @classmethod
     def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
         """TOML's `seed = true` is a slip, not a 1."""
-        if (
-            isinstance(value, bool)
-            and cls.model_fields[str(info.field_name)].annotation is not bool
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation not in (
+            bool,
+            bool | None,
         ):
             raise ValueError("is true or false; give a number or a text")
         return value

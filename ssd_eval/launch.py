@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import prompts
 from benchmarks.base import identity
 from sandbox.pool import Pool
 from ssd_eval import checkpoint, environment
@@ -38,6 +39,7 @@ def opened(
     """A sweep ready to work on. Its folder says interrupted, unless the block ends normally."""
     benchmark, problems = evaluation_problems(config)
     fingerprints = _fingerprints(config)
+    wording = prompts.wording(config.prompt, prompts.system_message(config.prompt, config.system))
     with (
         Pool(workers, LIMITS, unsafe=config.unsafe) as pool,
         RunStore.open(
@@ -46,6 +48,7 @@ def opened(
             profile=config.profile,
             pinned={
                 **_executor(pool),
+                "the wording of prompts": wording,
                 **{f"problem {each.id}": each.digest() for each in problems},
             },
             manifest={
@@ -54,6 +57,7 @@ def opened(
                 "environment": environment.describe(),
                 "checkpoints": fingerprints,
                 "benchmark": identity(benchmark, problems),
+                "prompts": {"style": config.prompt, "wording": wording},
                 "sandbox": {**pool.describe(), "profile": config.profile},
             },
         ) as store,

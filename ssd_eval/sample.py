@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Container, Iterable, Iterator, Sequence
+from typing import TypedDict
 
 from benchmarks.base import Problem
 from benchmarks.prompts import messages
@@ -53,6 +54,14 @@ def stream(seed: int, problem_id: str, digest: str, sample: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
 
 
+class Prompting(TypedDict):
+    """How `plan` puts a problem to the model."""
+
+    prompt_style: str
+    system: str | None
+    thinking: bool | None
+
+
 def plan(
     problems: Iterable[Problem],
     decoding: DecodingConfig | Sequence[DecodingConfig],
@@ -63,6 +72,7 @@ def plan(
     backend: Backend,
     prompt_style: str = "simple",
     system: str | None = None,
+    thinking: bool | None = None,
 ) -> list[Request]:
     """One request per (problem, config, sample), a problem's requests side by side.
 
@@ -77,7 +87,10 @@ def plan(
     configs = [decoding] if isinstance(decoding, DecodingConfig) else list(decoding)
     requests = []
     for problem in problems:
-        prompt = backend.encode(messages(problem, style=prompt_style, system=system))
+        chat = messages(problem, style=prompt_style, system=system)
+        # Backends of before thinking modes are asked as they were.
+        mode = {} if thinking is None else {"thinking": thinking}
+        prompt = backend.encode(chat, **mode)
         _check_length(problem.id, len(prompt), backend)
         for config in configs:
             requests += _requests(problem.id, prompt, config, samples, max_tokens, seed, backend)

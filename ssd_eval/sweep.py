@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from benchmarks import registry
 from benchmarks.base import Benchmark, Problem, identity
+from benchmarks.prompts import system_message
 from sandbox.base import Executor, Limits
 from ssd_eval import backends, stages
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import UsageError
 from ssd_eval.grade import check_gradable
-from ssd_eval.sample import plan
+from ssd_eval.sample import Prompting, plan
 from ssd_eval.store import RunStore
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def score_base(job: Sweep) -> Curve:
     from ssd_eval.results import curve
 
     with _loaded(job.config, job.config.base) as backend:
+        _record_template(job)
         requests = _scored(job, backend, "base", None)
     return curve(
         job.by_id,
@@ -107,6 +109,7 @@ def score_base(job: Sweep) -> Curve:
 def sample_training(job: Sweep) -> dict[str, object]:
     """The completions that SSD trains on (`ssd-eval sample`); the first stage of `run`."""
     with _loaded(job.config, job.config.base) as backend:
+        _record_template(job)
         training = _training(job, backend)
         stages.draw(job.store, backend, training, job.progress, SAMPLE_SSD)
     return {
@@ -120,6 +123,7 @@ def sample_training(job: Sweep) -> dict[str, object]:
 def train_distilled(job: Sweep) -> dict[str, object]:
     """The distilled checkpoint (`ssd-eval train`); `run` continues from it."""
     with _loaded(job.config, job.config.base) as backend:
+        _record_template(job)
         training = _training(job, backend)
         stages.draw(job.store, backend, training, job.progress, SAMPLE_SSD)
     path = _distilled(job, training)
@@ -157,11 +161,20 @@ def _training(job: Sweep, backend: Backend) -> list[Request]:
     return plan(
         training_prompts(config, job.benchmark),
         config.generation(),
+        **_prompting(config),
         samples=config.samples_per_prompt,
         max_tokens=config.max_tokens,
         seed=config.seed,
         backend=backend,
     )
+
+
+def _prompting(config: RunConfig) -> Prompting:
+    return {
+        "prompt_style": config.prompt,
+        "system": system_message(config.prompt, config.system),
+        "thinking": config.thinking,
+    }
 
 
 def _scored(
@@ -175,6 +188,7 @@ def _scored(
     requests = plan(
         job.problems,
         configs,
+        **_prompting(config),
         samples=config.samples,
         max_tokens=config.max_tokens,
         seed=config.seed,

@@ -47,11 +47,14 @@ class Backend(Protocol):
         """16 hex digits of the checkpoint's content (weights, config, tokenizer, template)."""
         ...
 
-    def encode(self, messages: list[dict[str, str]]) -> tuple[int, ...]:
+    def encode(
+        self, messages: list[dict[str, str]], thinking: bool | None = None
+    ) -> tuple[int, ...]:
         """Chat messages to prompt token ids, generation prompt included.
 
         A single message of the role `benchmarks.prompts.TEXT` is plain text to go on from: no chat
-        template, and the special tokens with which the tokenizer begins a text.
+        template, and the special tokens with which the tokenizer begins a text. `thinking` turns a
+        template's thinking mode on or off (`enable_thinking`); None leaves it to the template.
         """
         ...
 

@@ -57,10 +57,14 @@ class FakeBackend:
         text = json.dumps([self._name, script], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def encode(self, messages: list[dict[str, str]]) -> tuple[int, ...]:
+    def encode(
+        self, messages: list[dict[str, str]], thinking: bool | None = None
+    ) -> tuple[int, ...]:
         if [each["role"] for each in messages] == [TEXT]:
             return tuple(map(ord, messages[0]["content"]))
         text = "".join(f"<{each['role']}>{each['content']}\n" for each in messages)
+        if thinking is not None:
+            text += "<thinking>" if thinking else "<no thinking>"
         return tuple(map(ord, text + "<assistant>"))
 
     def decode(self, token_ids: tuple[int, ...]) -> str:

@@ -23,7 +23,13 @@ from ssd_eval.backends.batch import Batch
 from ssd_eval.backends.lanes import run_lanes
 from ssd_eval.backends.prefill import Prefill
 from ssd_eval.backends.slots import SlotCache, attention_kinds
-from ssd_eval.checkpoint import chat_template, fingerprint, load_model, load_tokenizer
+from ssd_eval.checkpoint import (
+    chat_template,
+    fingerprint,
+    load_model,
+    load_tokenizer,
+    thinking_mode,
+)
 from ssd_eval.errors import BackendError, CheckpointError
 
 BATCH_SIZE = 64  # measured: 128 is 6 % faster on the organism and has twice the tail
@@ -71,13 +77,15 @@ class HFBackend:
         """Prompt and completion together, in tokens."""
         return int(getattr(self._config, "max_position_embeddings", None) or UNLIMITED)
 
-    def encode(self, messages: list[dict[str, str]]) -> tuple[int, ...]:
+    def encode(
+        self, messages: list[dict[str, str]], thinking: bool | None = None
+    ) -> tuple[int, ...]:
         if [each["role"] for each in messages] == [TEXT]:
             return tuple(self._tokenizer.encode(messages[0]["content"]))
-        chat_template(self._tokenizer)
+        mode = thinking_mode(chat_template(self._tokenizer), thinking)
         try:
             text = self._tokenizer.apply_chat_template(
-                messages, add_generation_prompt=True, tokenize=False
+                messages, add_generation_prompt=True, tokenize=False, **mode
             )
         except TemplateError as error:
             roles = ", ".join(each["role"] for each in messages)
