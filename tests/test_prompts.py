@@ -56,7 +56,8 @@ def test_the_official_format_is_livecodebenchs_to_the_letter() -> None:
         "### Question:\nPrint the sum.\n\n### Format: Read the inputs from stdin solve the problem "
         "and write the answer to stdout (do not directly test on the sample inputs). Enclose your "
         "code within delimiters as follows. Ensure that when the python program runs, it reads the "
-        "inputs, runs the algorithm and writes output to STDOUT.\n```python\n# YOUR CODE HERE\n```\n\n"
+        "inputs, runs the algorithm and writes output to STDOUT.\n```python\n# YOUR CODE HERE\n"
+        "```\n\n"
         "### Answer: (use the provided format with backticks)\n\n"
     )
     assert asked(FUNCTIONAL, "official") == (
