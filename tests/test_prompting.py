@@ -108,7 +108,7 @@ def test_a_run_is_not_continued_with_another_wording(tmp_path: Path) -> None:
 def test_a_real_checkpoint_records_its_template_and_refuses_a_mode_it_lacks(
     tmp_path: Path,
 ) -> None:
-    done = ssd_eval("eval", "--samples", 1, "--k", 1, "--t-eval", 1, "--limit", 1, "--max-tokens", 4,
+    done = ssd_eval("eval", "--samples", 1, "--k", 1, "--t-eval", 1, "--limit", 1,
                     "--no-thinking", "--run-dir", tmp_path / "run")  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert "no thinking mode to turn on or off (enable_thinking)" in done.stderr
