@@ -1,4 +1,4 @@
-"""Programs and tests to measure a sandbox with: trivial ones, which are all overhead, and realistic.
+"""Programs and tests to measure a sandbox with: trivial ones, all overhead, and realistic ones.
 
 Half read standard input, half are called. 7 of 10 are right; the others fail at a test that differs
 from program to program. Every program's text is its own, so that nothing can be answered twice.

@@ -11,7 +11,6 @@ import re
 import resource
 import socket
 import time
-from dataclasses import dataclass
 from functools import partial
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
@@ -28,16 +27,22 @@ _HEAVY = ("numpy", "pandas", "scipy", "sympy", "networkx")  # imported once a jo
 _HEAVY_ROOM = 512 * MIB  # what they map beyond the zygote
 
 
-@dataclass
 class Inherited:
     """What every program starts from."""
 
-    confinement: Confinement
-    modules_by_kind: dict[str, ModuleType]  # what programs run as
-    boxes: str | None  # the folder for tests' working folders; None: a mount of their own
-    third_party: frozenset[str]
-    mapped: int = 0  # bytes of address space
-    baseline_kb: int = 0  # resident
+    def __init__(
+        self,
+        confinement: Confinement,
+        modules_by_kind: dict[str, ModuleType],
+        boxes: str | None,
+        third_party: frozenset[str],
+    ) -> None:
+        self.confinement = confinement
+        self.modules_by_kind = modules_by_kind  # what programs run as
+        self.boxes = boxes  # the folder for tests' working folders; None: a mount of their own
+        self.third_party = third_party
+        self.mapped = 0  # bytes of address space
+        self.baseline_kb = 0  # resident
 
 
 class Candidate:

@@ -7,10 +7,8 @@ library only.
 from __future__ import annotations
 
 import os
-import platform
 import resource
-import sysconfig
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sandbox import linux, root, seccomp
 
@@ -22,8 +20,7 @@ _DEVICES = ("/dev/null", "/dev/urandom")
 _PACKAGES = ("site-packages", "dist-packages")
 
 
-@dataclass(frozen=True)
-class Confinement:
+class Confinement(NamedTuple):
     """Made once in the zygote. `uid`: whom programs run as, where we are root on the host."""
 
     tier: str
@@ -70,13 +67,6 @@ class Confinement:
             os.close(rules)
         linux.install_filter(seccomp.build(linux.MACHINE, forks_tests=True))
 
-    @staticmethod
-    def complete(limits: dict[str, float]) -> None:
-        """For a test whose parent has settled. Raises OSError."""
-        _set(_own_limits(limits))
-        linux.die_with_parent()
-        linux.drop_capabilities()
-
     def _obey_landlock(self) -> None:
         if not self.landlock:
             return
@@ -110,14 +100,23 @@ def confinement(
 
 
 def _kernel() -> tuple[int, int]:
-    major, minor = platform.release().split(".")[:2]
+    major, minor = os.uname().release.split(".")[:2]
     return int(major), int("".join(c for c in minor if c.isdigit()))
 
 
 def _standard_library() -> list[str]:
     """Its entries one by one: Landlock cannot leave out the packages that lie inside."""
+    import sysconfig  # tier A needs none: its zygotes stay slim
+
     folder = sysconfig.get_path("stdlib")
     return [f"{folder}/{name}" for name in os.listdir(folder) if name not in _PACKAGES]
+
+
+def complete(own: list[tuple[int, tuple[int, int]]]) -> None:
+    """For a test whose parent has settled; `own` are `own_limits`, soft and hard. Raises OSError."""
+    for which, values in own:
+        resource.setrlimit(which, values)
+    linux.become_a_test()
 
 
 def _rules_of_the_root(*writable: int) -> int:
@@ -127,11 +126,11 @@ def _rules_of_the_root(*writable: int) -> int:
 
 
 def _set_limits(limits: dict[str, float], counts_threads: bool) -> None:
-    _set(_own_limits(limits) | _shared_limits(counts_threads))
+    _set(own_limits(limits) | _shared_limits(counts_threads))
     _set_stack(int(limits["stack_mb"]) * MIB)
 
 
-def _own_limits(limits: dict[str, float]) -> dict[int, int]:
+def own_limits(limits: dict[str, float]) -> dict[int, int]:
     """Those that the parent of tests needs more of. Hard ones: the address space has room for what
     is mapped now and for thread stacks."""
     memory, stack = int(limits["memory_mb"]) * MIB, int(limits["stack_mb"]) * MIB

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
-from glob import glob
-from pathlib import Path
 
 from sandbox import linux
 
@@ -86,6 +83,8 @@ def _interpreter() -> dict[str, str]:
     prefix = sys.base_prefix
     wanted = {EXECUTABLE: os.path.realpath(sys.executable)}
     if prefix == "/usr":  # its lib is everybody's
+        import sysconfig
+
         for key in ("stdlib", "platstdlib"):
             path = sysconfig.get_path(key, vars={"base": prefix, "platbase": prefix})
             wanted[PYTHON + path.removeprefix(prefix)] = path
@@ -96,10 +95,8 @@ def _interpreter() -> dict[str, str]:
 
 
 def _own_code() -> dict[str, bytes]:
-    here = Path(__file__).parent
-    return {
-        f"{OWN_CODE}/sandbox/{name}.py": (here / f"{name}.py").read_bytes() for name in _OWN_MODULES
-    }
+    here = os.path.dirname(os.path.abspath(__file__))
+    return {f"{OWN_CODE}/sandbox/{name}.py": _read(f"{here}/{name}.py") for name in _OWN_MODULES}
 
 
 def _opened(wanted: dict[str, str]) -> list[tuple[str, int]]:
@@ -125,6 +122,11 @@ def _bind(descriptor: int, target: str, *, device: bool) -> None:
     os.close(descriptor)
 
 
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def _write(path: str, content: bytes) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as file:
@@ -138,6 +140,8 @@ def _locked_flags(path: str) -> int:
 
 
 def _hide_packages(folders: list[str]) -> None:
+    from glob import glob  # here, as sysconfig above, so that the second stage stays slim
+
     patterns = [pattern.format(_STAGE + folder) for folder in folders for pattern in _HIDDEN]
     for place in sorted({place for pattern in patterns for place in glob(pattern)}):
         if os.path.isdir(place) and not os.path.islink(place):  # the outer ones hide the inner

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from sandbox import linux, root
-from sandbox.confine import Confinement
+from sandbox.confine import Confinement, complete, own_limits
 from sandbox.streams import RESULT, Placed, moved_up
 
 _MOST_FD = 65_536
@@ -25,7 +25,7 @@ class Stage:
     """Confines its process for good. Raises OSError where that fails, perhaps halfway."""
 
     def __init__(self, confinement: Confinement, limits: dict[str, float]) -> None:
-        self._limits = limits
+        self._own = [(which, (most, most)) for which, most in own_limits(limits).items()]
         linux.unshare(linux.CLONE_NEWNS)
         folder = moved_up(root.hidden_folder())
         root.fresh_box(int(limits["box_mb"]))
@@ -49,7 +49,7 @@ class Stage:
         """In the test's process: gives up the rest."""
         try:
             os.setsid()
-            Confinement.complete(self._limits)
+            complete(self._own)
             gc.enable()
             os.write(self._began, b"+")
         except BaseException as error:
