@@ -113,7 +113,7 @@ def _standard_library() -> list[str]:
 
 
 def complete(own: list[tuple[int, tuple[int, int]]]) -> None:
-    """For a test whose parent has settled; `own` are `own_limits`, soft and hard. Raises OSError."""
+    """For a test whose parent has settled; `own`: soft and hard `own_limits`. Raises OSError."""
     for which, values in own:
         resource.setrlimit(which, values)
     linux.become_a_test()
