@@ -1,6 +1,8 @@
 """`--benchmark problems.jsonl`: a file of problems, one JSON object a line, as a Benchmark.
 
-Two schemas, told apart by their fields: LiveCodeBench's rows (`livecodebench`), and our own:
+A .json file holds the same objects in one array. Three schemas, told apart by their fields:
+LiveCodeBench's rows (`livecodebench`), MBPP's (`mbpp`), and our own, of which `problem.schema.json`
+is the JSON Schema:
 
     id            text, unique in the file
     statement     text: what the model is asked
@@ -12,7 +14,9 @@ Two schemas, told apart by their fields: LiveCodeBench's rows (`livecodebench`),
                   public (default false) marks the examples that the statement shows
     optional      title, starter_code, entry_point, difficulty ("easy", "medium", "hard"),
                   contest_date (ISO), contest_id, platform, family (problems that share one are not
-                  independent), references (programs that pass), wrong (programs that fail)
+                  independent), references (programs that pass), wrong (programs that fail),
+                  preamble (source put before every program), continued (true: the statement is
+                  code that a base model goes on from)
 
 Unknown fields of our own schema are refused, so that a misspelt one is not lost. Blank lines are
 skipped. Nothing is run here: whether references pass is `ssd-eval validate`'s business.
@@ -22,13 +26,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
-from benchmarks import lcb_rows, livecodebench
+from benchmarks import lcb_rows, livecodebench, mbpp
 from benchmarks.base import BenchmarkError, Difficulty, Problem, TestCase, TestKind
 
 
@@ -58,6 +63,8 @@ class Row(BaseModel):
     family: str | None = None
     references: list[str] = []
     wrong: list[str] = []
+    preamble: str = ""
+    continued: StrictBool = False
 
 
 @dataclass(frozen=True)
@@ -83,14 +90,14 @@ def read(path: Path) -> FileBenchmark:
     """The benchmark in `path`. Raises BenchmarkError that names the file and the line."""
     digest = hashlib.sha256()
     problems: dict[str, Problem] = {}
-    for place, line in lcb_rows.lines(path):
+    for name, line, place in _lines(path):
         digest.update(line)
         try:
             problem = _problem(line, place)
             if problem.id in problems:
                 raise BenchmarkError(f"the id {problem.id!r} came before; make the ids unique")
         except BenchmarkError as error:
-            raise BenchmarkError(f"{place}: {error}") from error
+            raise BenchmarkError(f"{name}: {error}") from error
         problems[problem.id] = problem
     if not problems:
         raise BenchmarkError(f"{path} holds no problems; give one JSON object a line")
@@ -102,11 +109,28 @@ def read(path: Path) -> FileBenchmark:
     )
 
 
-def _problem(line: bytes, place: lcb_rows.Place) -> Problem:
+def _lines(path: Path) -> Iterator[tuple[str, bytes, lcb_rows.Place | None]]:
+    """What to call each row, its JSON, and its place; an entry of a .json array has no place."""
+    if path.suffix != ".json":
+        yield from ((str(place), line, place) for place, line in lcb_rows.lines(path))
+        return
+    try:
+        rows = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise BenchmarkError(f"{path}: {error.strerror}; give a readable file") from error
+    except (ValueError, RecursionError) as error:
+        raise BenchmarkError(f"{path}: not JSON ({error}); write one array of objects") from error
+    if not isinstance(rows, list):
+        raise BenchmarkError(f"{path}: no JSON array; write one array, or a .jsonl file")
+    for number, row in enumerate(rows):
+        yield f"{path}: entry {number}", json.dumps(row).encode(), None
+
+
+def _problem(line: bytes, place: lcb_rows.Place | None) -> Problem:
     row = lcb_rows.parsed(line)
     if livecodebench.is_row(row):
-        return lcb_rows.problem(row, place)
-    problem = _own(row)
+        return lcb_rows.problem(row, place) if place else livecodebench.problem(row)
+    problem = mbpp.problem(row) if mbpp.is_row(row) else _own(row)
     _check(problem)
     return problem
 
@@ -130,6 +154,8 @@ def _own(row: dict[str, object]) -> Problem:
         family=fields.family,
         references=tuple(fields.references),
         wrong=tuple(fields.wrong),
+        preamble=fields.preamble,
+        continued=fields.continued,
     )
 
 
@@ -155,6 +181,9 @@ def _check_functional(where: str, test: TestRow) -> None:
 def _check(problem: Problem) -> None:
     if not problem.tests:
         raise BenchmarkError(f"{problem.id}: it has no tests, so that nothing could fail; add some")
+    kinds = {test.kind for test in problem.tests}
+    if "assertion" in kinds and len(kinds) > 1:
+        raise BenchmarkError(f"{problem.id}: assertion tests beside others; make it two problems")
     if problem.entry_point is None and any(test.kind == "functional" for test in problem.tests):
         raise BenchmarkError(
             f"{problem.id}: functional tests but no function to call; "

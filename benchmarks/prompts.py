@@ -132,11 +132,16 @@ def messages(
     """Chat messages, the system message first where one is given (an empty one counts).
 
     A `continued` problem is one message of the role TEXT: plain text, no chat, no system message.
-
-    Raises BenchmarkError for an unknown style.
+    Raises BenchmarkError for an unknown style, and for one whose words ask for a whole program
+    where the tests call a function.
     """
     if problem.continued:
         return [{"role": TEXT, "content": problem.statement}]
+    if style in ("official", "paper") and "assertion" in problem.kinds:
+        raise BenchmarkError(
+            f"{problem.id}: prompt style {style!r} asks for programs that read standard input, and "
+            "these tests call a function; use --prompt simple, or a file"
+        )
     user = {"role": "user", "content": rendering(style)(problem)}
     return [user] if system is None else [{"role": "system", "content": system}, user]
 

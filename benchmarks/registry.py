@@ -1,4 +1,4 @@
-"""Benchmarks by name: built-ins, LiveCodeBench's windows, plugins (entry points), .jsonl files.
+"""Benchmarks by name: built-ins, LiveCodeBench's windows, plugins (entry points), files.
 
 A plugin is an entry point of the group `ssd_eval.benchmarks` that resolves to a callable
 `factory(*, data_dir: str | None) -> Benchmark`. Nothing is imported before it is asked for.
@@ -22,7 +22,7 @@ def load(
     tests: Chosen = "both",
     exclude_errata: bool = False,
 ) -> Benchmark:
-    """The benchmark called `name`, or the one in the file `name` if that ends in .jsonl (.gz too).
+    """The benchmark called `name`, or the one in the file `name` (.jsonl, .jsonl.gz, .json).
 
     `data_dir` is where LiveCodeBench's files are, where a relative file is looked for when it is
     not in the working directory, and is passed on to plugins. `tests` says which tests count,
@@ -39,7 +39,7 @@ def load(
 
 
 def _whole(name: str, data_dir: str | None) -> Benchmark:
-    if name.endswith((".jsonl", ".jsonl.gz")):
+    if name.endswith((".jsonl", ".jsonl.gz", ".json")):
         return _file(name, data_dir)
     if _is_window(name):
         from benchmarks import lcb

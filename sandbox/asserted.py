@@ -57,8 +57,8 @@ class AssertionTrial(Trial):
         check_errors: bytes,
     ) -> tuple[Status, str]:
         verdict = _read(said)
-        if verdict["status"] == "passed":
-            report = {**report, "status": 0}  # how the program ends after that is its own affair
+        if verdict["status"] in _STATUS and verdict["status"] != "ended":
+            report = {**report, "status": 0}  # how it ends once the check has is its own affair
         if (stopped := self._stopped(report, errors)) is not None:
             return stopped
         if (stopped := self._stopped(checked, check_errors)) is not None:

@@ -59,7 +59,9 @@ class _Answers:
         if action == "set":
             setattr(it, rest[0], self._meant(rest[1]))
             return ("value", None, None)
-        return ("value", len(it) if action == "len" else list(it), None)
+        if action == "len":
+            return ("value", len(it), None)
+        return ("value", list(it) if action == "list" else bool(it), None)
 
     def _called(
         self, target: str | int, args: tuple[Any, ...], kwargs: dict[str, Any]

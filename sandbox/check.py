@@ -173,7 +173,7 @@ class Program:
 
 
 class Remote:
-    """A function or an object of the program's. It equals itself alone and has no truth value."""
+    """A function or an object of the program's. It equals itself alone."""
 
     def __init__(self, program: Program, target: str | int, kind: str) -> None:
         vars(self).update(_program=program, _target=target, _kind=kind)
@@ -201,7 +201,7 @@ class Remote:
         return int(self._program.ask("len", self._target)[0])
 
     def __bool__(self) -> bool:
-        raise TypeError(f"a {self._kind} where the check wants a plain value")
+        return isinstance(self._target, str) or bool(self._program.ask("bool", self._target)[0])
 
     def __repr__(self) -> str:
         return f"<{self._kind} of the program>"

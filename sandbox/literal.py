@@ -1,8 +1,8 @@
 """Plain values as bytes, with their exact types: how a check and a program exchange them.
 
 A tuple stays a tuple, True stays a bool, a set a set. What has no plain form crosses as a Handle,
-a number that means something only to the side that keeps the object. Nothing that is read runs
-code of the writer's. Standard library only.
+a number that means something only to the side that keeps the object. The types of plain values are
+plain values too. Nothing that is read runs code of the writer's. Standard library only.
 """
 
 from __future__ import annotations
@@ -90,6 +90,9 @@ def _put_other(value: Any, parts: list[bytes], handle: Any, depth: int) -> None:
     if kind is Handle:
         parts += (b"H", _SIZE.pack(value.number))
         _put(value.kind, parts, None, depth + 1)
+    elif kind is type and value in _TYPES.values():
+        parts.append(b"K")
+        _put(value.__name__, parts, None, depth + 1)
     elif kind.__module__ == "numpy" and kind.__name__ in _NUMPY:
         _put(value.item(), parts, handle, depth + 1)
     else:
@@ -130,6 +133,11 @@ def _take(data: memoryview, at: int, depth: int) -> tuple[Any, int]:
     if tag == b"D" or tag == b"C":
         numbers = [_FLOAT.unpack(_piece(data, at + 8 * i, 8))[0] for i in range(1 + (tag == b"C"))]
         return (complex(*numbers) if tag == b"C" else numbers[0]), at + 8 * len(numbers)
+    if tag == b"K":
+        name, at = _take(data, at, DEPTH)
+        if not isinstance(name, str) or name not in _TYPES:
+            raise Malformed("an unknown type")
+        return _TYPES[name], at
     if tag == b"R":
         return _range(*_several(data, at, 3, depth))
     size, at = _SIZE.unpack(_piece(data, at, 4))[0], at + 4
@@ -185,4 +193,5 @@ def _range(values: list[Any], end: int) -> tuple[range, int]:
 
 
 _CONSTANTS: dict[bytes, Any] = {b"N": None, b"T": True, b"F": False}
+_TYPES: dict[str, type] = {each.__name__: each for each in (*_BASES, range, object)}
 _MADE: dict[bytes, Any] = {tag: kind for kind, tag in _SEQUENCES.items()}

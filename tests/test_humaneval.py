@@ -103,6 +103,12 @@ def test_a_continuation_keeps_the_whole_text_where_nothing_stops_it() -> None:
     )
 
 
+@pytest.mark.parametrize("style", ["official", "paper"])
+def test_styles_that_ask_for_standard_input_are_refused(style: str) -> None:
+    with pytest.raises(BenchmarkError, match="--prompt simple"):
+        messages(CHAT["HumanEval/0"], style)
+
+
 def test_unknown_window_and_missing_pool_say_the_fix() -> None:
     with pytest.raises(BenchmarkError, match="humaneval:base"):
         humaneval.load("v2")

@@ -47,7 +47,9 @@ def test_every_plain_value_comes_back_with_its_exact_types(value: Any) -> None:
     assert spelled(decode(encode(value))) == spelled(value)
 
 
-@pytest.mark.parametrize("value", [range(3), range(9, 1, -2), "\ud800", -129, 128])
+@pytest.mark.parametrize(
+    "value", [range(3), int, [str, object], range(9, 1, -2), "\ud800", -129, 128]
+)
 def test_ranges_surrogates_come_back(value: Any) -> None:
     back = decode(encode(value))
     assert back == value
