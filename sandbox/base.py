@@ -73,6 +73,7 @@ class Job:
     entry_point: str | None = None  # needed by functional tests; may help a check
     limits: Limits = field(default_factory=Limits)
     all_tests: bool = False  # False: the first failing test ends the program
+    keep_outputs: bool = False  # Outcome.outputs is filled (profile faithful only)
     profile: Profile = "faithful"  # any other ends at the first failing test
 
 
@@ -90,6 +91,8 @@ class Outcome:
     tests: int = 0
     failed_test: int | None = None  # index of the first test that failed
     flaky: bool = False  # a time limit that a retry alone turned into something else
+    # What the program answered in each test that ran, hashed; "" where it did not end normally.
+    outputs: tuple[str, ...] = ()
 
 
 class Answers(Protocol):
