@@ -169,6 +169,30 @@ def sweep(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) -> 
 
 
 @cli.command()
+@click.option("--distilled", metavar="CHECKPOINT", help="Score this one instead of training.")
+@click.option("--large-k", type=click.IntRange(1), default=64, show_default=True)
+@model_options
+@benchmark_options
+@training_options
+@sandbox_options
+@run_options
+@output_options
+def claims(large_k: int, run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) -> None:
+    """Measure what the article claims about SSD, in the run folder of `sweep`."""
+    from ssd_eval.claims import measure
+
+    out, err = _consoles(no_color)
+    with _opened(flags, run_dir, err) as job:
+        measured = measure(job, large_k)
+    from ssd_eval.claim_tables import report, to_json
+
+    if as_json:
+        _print_json({**to_json(measured), "run": str(job.store.folder)})
+    else:
+        out.print(report(measured))
+
+
+@cli.command()
 @model_options
 @benchmark_options
 @training_options

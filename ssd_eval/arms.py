@@ -19,11 +19,15 @@ ENDED = frozenset({"passed", "wrong_answer"})  # the program ended by itself, ri
 
 @dataclass(frozen=True)
 class Arm:
-    """`of` is how many samples qualified; `requests` are those that fit the budget."""
+    """`requests` are the qualified samples that fit the budget, `of` is how many qualified.
+
+    `tokens` are trained in one pass, `sampled` were drawn until the last of them was found.
+    """
 
     name: str
     requests: tuple[Request, ...]
     tokens: int
+    sampled: int
     of: int
 
 
@@ -49,21 +53,30 @@ def closed_loop(
             f"none of {len(requests)} training samples are {poorest.removeprefix('samples ')}: "
             "sample more with --samples-per-prompt"
         )
-    return tuple(_arm(name, pool, completions, tokens[poorest]) for name, pool in pools.items())
+    order = sorted(requests, key=lambda each: _shuffled(each.key))
+    return tuple(
+        _arm(name, order, {r.key for r in pool}, completions, tokens[poorest])
+        for name, pool in pools.items()
+    )
 
 
 def _arm(
-    name: str, pool: Sequence[Request], completions: Mapping[SampleKey, Completion], budget: int
+    name: str,
+    order: Sequence[Request],
+    qualified: set[SampleKey],
+    completions: Mapping[SampleKey, Completion],
+    budget: int,
 ) -> Arm:
-    taken, spent = [], 0
-    for request in sorted(pool, key=lambda each: _shuffled(each.key)):
+    taken, spent, sampled = [], 0, 0
+    for request in order:
         length = _tokens(completions[request.key])
         if spent + length > budget:
             break
-        taken.append(request)
-        spent += length
-    kept = {request.key for request in taken}
-    return Arm(name, tuple(r for r in pool if r.key in kept), spent, len(pool))
+        sampled += len(completions[request.key].token_ids)
+        if request.key in qualified:
+            taken.append(request)
+            spent += length
+    return Arm(name, tuple(taken), spent, sampled, len(qualified))
 
 
 def _tokens(completion: Completion) -> int:

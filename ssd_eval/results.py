@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from benchmarks.base import Problem
@@ -92,11 +92,16 @@ class Curve:
     label: str
     cells: tuple[Cell, ...]
     best: Mapping[int, Best]
+    spreads: Mapping[int, stats.Spread] = field(default_factory=dict)
 
     def spread(self, k: int) -> float | None:
         """Highest minus lowest mean pass@k over the cells: how flat the curve is."""
         means = [mean for cell in self.cells if (mean := cell.pass_at[k].mean) is not None]
         return max(means) - min(means) if means else None
+
+    def flatness(self, k: int) -> stats.Spread | None:
+        """The spread with its interval, on the problems that have k samples in every cell."""
+        return self.spreads.get(k)
 
     def to_json(self) -> dict[str, Any]:
         best = {
@@ -104,6 +109,7 @@ class Curve:
                 "cross_fitted": each.fitted.to_json(),
                 "naive": each.naive.to_json(),
                 "spread": self.spread(k),
+                "flatness": asdict(self.spreads[k]) if k in self.spreads else None,
             }
             for k, each in self.best.items()
         }
@@ -278,7 +284,9 @@ def curve(
     by_id = dict(sorted(problems.items()))
     configs = sorted(verdicts, key=lambda each: (each.temperature, each.top_k, each.top_p))
     cells = tuple(_cell(by_id, each, verdicts[each], truncated.get(each), ks) for each in configs)
-    return Curve(label, cells, {k: _best(cells, k, seed) for k in ks})
+    best = {k: _best(cells, k, seed) for k in ks}
+    spreads = {k: found for k in ks if (found := _spread(cells, k, seed)) is not None}
+    return Curve(label, cells, best, spreads)
 
 
 def _cell(
@@ -340,6 +348,16 @@ def _best(cells: Sequence[Cell], k: int, seed: int) -> Best:
     return Best(Choice(rule, chosen, dict(zip(ids, fit.scores, strict=True))), naive)
 
 
+def _spread(cells: Sequence[Cell], k: int, seed: int) -> stats.Spread | None:
+    tables = [_at(cell.scores, k) for cell in cells]
+    ids = [problem for problem in tables[0] if all(problem in table for table in tables)]
+    if not ids:
+        return None
+    rows = [[table[problem] for table in tables] for problem in ids]
+    clusters = _clusters(dict.fromkeys(ids, 0.0), cells[0].scores)
+    return stats.spread(rows, range(len(cells)), clusters, seed=seed)
+
+
 def _chosen(curve: Curve, fixed: DecodingConfig | None, k: int) -> Choice:
     if fixed is None:
         return curve.best[k].fitted
@@ -359,9 +377,9 @@ def _comparison(
     )
     best = base.best[k]
     margin = Margin(
-        fitted=_difference(everything, best.fitted, right, seed),
-        strict=_difference(everything, best.naive, right, seed),
-        naive=_difference(everything, best.naive, distilled.best[k].naive, seed).mean,
+        fitted=difference_of(everything, best.fitted, right, seed),
+        strict=difference_of(everything, best.naive, right, seed),
+        naive=difference_of(everything, best.naive, distilled.best[k].naive, seed).mean,
     )
     return Comparison(k, left, right, groups, margin, len(everything) - groups[0].base.problems)
 
@@ -374,14 +392,15 @@ def _group(
         group=name,
         base=stats.mean_interval(base, clusters),
         distilled=stats.mean_interval(distilled, clusters),
-        difference=_difference(members, left, right, seed),
+        difference=difference_of(members, left, right, seed),
         adjusted_p=None,
     )
 
 
-def _difference(
+def difference_of(
     members: Sequence[ProblemScore], left: Choice, right: Choice, seed: int
 ) -> Difference:
+    """Right minus left, paired over the members that both can score."""
     return stats.paired_difference(*_paired(members, left, right), seed=seed)
 
 

@@ -160,8 +160,12 @@ def distil(
     *,
     drop_truncated: bool = False,
     drop_shortest: float = 0.0,
+    folder: str = DISTILLED,
 ) -> TrainReport:
-    """Screens the requests' completions and trains `base` on what is left (paper.md §1)."""
+    """Screens the requests' completions and trains `base` on what is left (paper.md §1).
+
+    The checkpoint is left in `folder` within the run.
+    """
     from ssd_eval.train import TrainingExample, train
 
     prompts = {request.key: request.prompt_ids for request in requests}
@@ -179,7 +183,7 @@ def distil(
         )
         for each in screened.kept
     ]
-    out = store.path(DISTILLED)
+    out = store.path(folder)
     steps = recipe.steps(len(examples))
     if (out / "ssd.json").exists():
         return train(base, examples, recipe, out, dropped=screened.dropped)

@@ -79,12 +79,12 @@ def training_prompts(config: RunConfig, benchmark: Benchmark) -> tuple[Problem, 
 def run(job: Sweep) -> SweepResult:
     """Does what is left of the sweep, and gathers its result. Raises what the stages raise."""
     config = job.config
-    with _loaded(config, config.base) as base:
+    with loaded(config, config.base) as base:
         _record_template(job)
-        training = [] if config.distilled else _training(job, base)
+        training = [] if config.distilled else training_requests(job, base)
         stages.draw(job.store, base, training, job.progress, SAMPLE_SSD)
         base_requests = _scored(job, base, "base", config.baseline())
-    with _loaded(config, config.distilled or _distilled(job, training)) as distilled:
+    with loaded(config, config.distilled or _distilled(job, training)) as distilled:
         distilled_requests = _scored(job, distilled, "distilled", config.evaluation())
     return _gathered(job, training, base_requests, distilled_requests)
 
@@ -93,14 +93,14 @@ def score_base(job: Sweep) -> Curve:
     """One checkpoint over the grid (`ssd-eval eval`)."""
     from ssd_eval.results import curve
 
-    with _loaded(job.config, job.config.base) as backend:
+    with loaded(job.config, job.config.base) as backend:
         _record_template(job)
         requests = _scored(job, backend, "base", None)
     return curve(
         job.by_id,
-        _verdicts(job.store, requests),
+        verdicts_of(job.store, requests),
         Path(job.config.base).name,
-        truncated=_truncated(job.store, requests),
+        truncated=truncated_shares(job.store, requests),
         ks=job.config.k,
         seed=job.config.seed,
     )
@@ -108,13 +108,13 @@ def score_base(job: Sweep) -> Curve:
 
 def sample_training(job: Sweep) -> dict[str, object]:
     """The completions that SSD trains on (`ssd-eval sample`); the first stage of `run`."""
-    with _loaded(job.config, job.config.base) as backend:
+    with loaded(job.config, job.config.base) as backend:
         _record_template(job)
-        training = _training(job, backend)
+        training = training_requests(job, backend)
         stages.draw(job.store, backend, training, job.progress, SAMPLE_SSD)
     return {
         "completions": len(training),
-        "tokens": _tokens(job.store, training),
+        "tokens": tokens_of(job.store, training),
         "decoding": str(job.config.generation()),
         "file": str(job.store.path("completions.jsonl")),
     }
@@ -122,9 +122,9 @@ def sample_training(job: Sweep) -> dict[str, object]:
 
 def train_distilled(job: Sweep) -> dict[str, object]:
     """The distilled checkpoint (`ssd-eval train`); `run` continues from it."""
-    with _loaded(job.config, job.config.base) as backend:
+    with loaded(job.config, job.config.base) as backend:
         _record_template(job)
-        training = _training(job, backend)
+        training = training_requests(job, backend)
         stages.draw(job.store, backend, training, job.progress, SAMPLE_SSD)
     path = _distilled(job, training)
     return {"checkpoint": path, **job.store.manifest["training"]}
@@ -142,7 +142,7 @@ def _record_template(job: Sweep) -> None:
 
 
 @contextmanager
-def _loaded(config: RunConfig, name: str) -> Iterator[Backend]:
+def loaded(config: RunConfig, name: str) -> Iterator[Backend]:
     backend = backends.load(
         config.backend,
         name,
@@ -156,7 +156,7 @@ def _loaded(config: RunConfig, name: str) -> Iterator[Backend]:
         backend.close()
 
 
-def _training(job: Sweep, backend: Backend) -> list[Request]:
+def training_requests(job: Sweep, backend: Backend) -> list[Request]:
     config = job.config
     return plan(
         training_prompts(config, job.benchmark),
@@ -185,13 +185,20 @@ def _scored(
     configs = config.grid()
     if fixed is not None and fixed not in configs:
         configs = (*configs, fixed)
+    return scored(job, backend, label, configs, config.samples)
+
+
+def scored(
+    job: Sweep, backend: Backend, label: str, configs: Sequence[DecodingConfig], samples: int
+) -> list[Request]:
+    """Draws and grades so many samples of every problem at each config."""
     requests = plan(
         job.problems,
         configs,
-        **_prompting(config),
-        samples=config.samples,
-        max_tokens=config.max_tokens,
-        seed=config.seed,
+        **_prompting(job.config),
+        samples=samples,
+        max_tokens=job.config.max_tokens,
+        seed=job.config.seed,
         backend=backend,
     )
     scoring = stages.Scoring(job.pool, job.by_id, LIMITS)
@@ -233,10 +240,10 @@ def _gathered(
     config = job.config
     return compare(
         job.by_id,
-        _verdicts(job.store, base),
-        _verdicts(job.store, distilled),
-        base_truncated=_truncated(job.store, base),
-        distilled_truncated=_truncated(job.store, distilled),
+        verdicts_of(job.store, base),
+        verdicts_of(job.store, distilled),
+        base_truncated=truncated_shares(job.store, base),
+        distilled_truncated=truncated_shares(job.store, distilled),
         ks=config.k,
         setup=Setup(
             benchmark=job.benchmark.name,
@@ -254,14 +261,16 @@ def _gathered(
     )
 
 
-def _verdicts(store: RunStore, requests: Iterable[Request]) -> dict[DecodingConfig, list[Verdict]]:
+def verdicts_of(
+    store: RunStore, requests: Iterable[Request]
+) -> dict[DecodingConfig, list[Verdict]]:
     found: dict[DecodingConfig, list[Verdict]] = defaultdict(list)
     for request in requests:
         found[request.decoding].append(store.verdicts[request.key])
     return dict(found)
 
 
-def _truncated(store: RunStore, requests: Iterable[Request]) -> dict[DecodingConfig, float]:
+def truncated_shares(store: RunStore, requests: Iterable[Request]) -> dict[DecodingConfig, float]:
     """The share of completions that max_tokens cut off."""
     cut: dict[DecodingConfig, list[bool]] = defaultdict(list)
     for request in requests:
@@ -269,7 +278,7 @@ def _truncated(store: RunStore, requests: Iterable[Request]) -> dict[DecodingCon
     return {decoding: sum(flags) / len(flags) for decoding, flags in cut.items()}
 
 
-def _tokens(store: RunStore, requests: Iterable[Request]) -> int:
+def tokens_of(store: RunStore, requests: Iterable[Request]) -> int:
     return sum(len(store.completions[request.key].token_ids) for request in requests)
 
 
@@ -292,7 +301,7 @@ def _cost(
                 SAMPLE_SSD,
                 len(training),
                 "completions",
-                _tokens(store, training),
+                tokens_of(store, training),
                 seconds.get(SAMPLE_SSD),
             ),
             StageCost(
@@ -305,7 +314,7 @@ def _cost(
         ]
     for label, requests in (("base", base), ("distilled", distilled)):
         name, count = f"sample {label}", len(requests)
-        tokens = _tokens(store, requests)
+        tokens = tokens_of(store, requests)
         rows.append(StageCost(name, count, "completions", tokens, seconds.get(name)))
         beside.append(name)  # grading begins before and ends after it
         name = f"grade {label}"

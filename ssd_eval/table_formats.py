@@ -1,0 +1,228 @@
+"""A sheet in five formats: rich (for a width), Markdown, LaTeX (booktabs), CSV and JSON.
+
+Every cell is text by here: whatever a name holds, it is shown and never read as markup.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssd_eval import rounding
+from ssd_eval.rounding import DASH
+from ssd_eval.sheets import Cell, Sheet, Value, to_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+COLOURS = {"better": "green", "worse": "red", "inconclusive": "yellow"}
+MARKS = {"better": "+", "worse": "-", "inconclusive": "o"}
+_LATEX = {
+    **{each: f"\\{each}" for each in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "Δ": r"$\Delta$",
+    "±": r"$\pm$",
+    "–": "--",
+    "→": r"$\to$",
+    "×": r"$\times$",
+}
+
+
+def rich_tables(sheet: Sheet, width: int = 80) -> list[Table]:
+    """As few tables as fit: groups of columns share one as long as the width allows."""
+    groups = _groups(sheet)
+    tables: list[list[int]] = []
+    for group in groups:
+        together = [*tables[-1], *group] if tables else group
+        if tables and _width(_rich(sheet, together), width) <= width:
+            tables[-1] = together
+        else:
+            tables.append(group)
+    return [_rich(sheet, columns) for columns in tables]
+
+
+def markdown(sheet: Sheet) -> str:
+    head = [_escaped(_heading(sheet, at)) for at in range(len(sheet.columns))]
+    ruler = ["---"] + ["---:"] * (len(head) - 1)
+    rows = [[_escaped(_inline(cell)) for cell in row] for row in sheet.rows]
+    lines = ["| " + " | ".join(row) + " |" for row in (head, ruler, *rows)]
+    notes = [f"\n{_escaped(note)}" for note in sheet.notes]
+    return "\n".join([f"**{_escaped(sheet.title)}**", "", *lines, *notes]) + "\n"
+
+
+def latex(sheet: Sheet) -> str:
+    """A booktabs table of its own; needs \\usepackage{booktabs,xcolor}."""
+    lines = [
+        r"\begin{table}[t]",
+        r"\centering",
+        rf"\caption{{{_tex(sheet.title)}}}",
+        r"\begin{tabular}{l" + "r" * (len(sheet.columns) - 1) + "}",
+        r"\toprule",
+        *_tex_heads(sheet),
+        r"\midrule",
+        *(" & ".join(_tex_cell(cell) for cell in row) + r" \\" for row in sheet.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(rf"\par\smallskip{{\footnotesize {_tex(note)}}}" for note in sheet.notes),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def comma_separated(sheet: Sheet) -> str:
+    """One line a row; a column of values is spread over mean, se, low, high and verdict."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    fields = ("", "se", "low", "high", "verdict", "published")
+    used = [_used(sheet, at, fields) for at in range(len(sheet.columns))]
+    writer.writerow(
+        " ".join(part for part in (_heading(sheet, at), name) if part)
+        for at, names in enumerate(used)
+        for name in names
+    )
+    for row in sheet.rows:
+        writer.writerow(
+            _field(cell, name) for cell, names in zip(row, used, strict=True) for name in names
+        )
+    return out.getvalue()
+
+
+def as_json(sheet: Sheet) -> str:
+    names = [_heading(sheet, at) for at in range(len(sheet.columns))]
+    rows = [dict(zip(names, map(to_json, row), strict=True)) for row in sheet.rows]
+    value = {"title": sheet.title, "columns": names, "rows": rows, "notes": list(sheet.notes)}
+    return json.dumps(value, allow_nan=False, indent=1, ensure_ascii=False) + "\n"
+
+
+def write(sheets: Sequence[Sheet], folder: Path) -> list[Path]:
+    """Every sheet in every file format; returns the files. Raises RunFolderError."""
+    from ssd_eval.lock import writing
+
+    formats = {"md": markdown, "tex": latex, "csv": comma_separated, "json": as_json}
+    files = []
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for sheet in sheets:
+            for ending, made in formats.items():
+                files.append(folder / f"{sheet.slug}.{ending}")
+                files[-1].write_text(made(sheet), encoding="utf-8")
+    return files
+
+
+def _groups(sheet: Sheet) -> list[list[int]]:
+    """Places of the columns after the first, by neighbouring group."""
+    places = range(1, len(sheet.columns))
+    return [list(each) for _, each in groupby(places, key=lambda at: sheet.columns[at].group)]
+
+
+def _heading(sheet: Sheet, at: int) -> str:
+    column = sheet.columns[at]
+    return f"{column.group} {column.name}".strip()
+
+
+def _rich(sheet: Sheet, columns: Sequence[int]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    table.add_column(Text(sheet.columns[0].name))
+    several = len({sheet.columns[at].group for at in columns}) > 1
+    for at in columns:
+        name = _heading(sheet, at) if several else sheet.columns[at].name
+        table.add_column(Text(name), justify="right")
+    for row in sheet.rows:
+        table.add_row(_text(row[0]), *(_text(row[at]) for at in columns))
+    return table
+
+
+def _width(table: Table, limit: int) -> int:
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    console = Console(width=10 * limit)
+    return Measurement.get(console, console.options, table).maximum
+
+
+def _text(cell: Cell) -> Text:
+    from rich.text import Text
+
+    if not isinstance(cell, Value):
+        return Text(cell or DASH)
+    return Text("\n".join(_lines(cell)), style=COLOURS.get(cell.verdict or "", ""))
+
+
+def _lines(value: Value) -> list[str]:
+    """A cell's parts: number, interval, verdict, the paper's number."""
+    lines = [rounding.shown(value) + ("*" if value.best else "")]
+    if (ends := rounding.limits(value)) is not None:
+        lines.append(f"[{ends[0]}, {ends[1]}]")
+    if value.verdict:
+        lines.append(value.verdict)
+    if (paper := rounding.published(value)) is not None:
+        lines.append(f"paper {paper}")
+    return lines
+
+
+def _inline(cell: Cell) -> str:
+    return " ".join(_lines(cell)) if isinstance(cell, Value) else cell or DASH
+
+
+def _escaped(text: str) -> str:
+    """For a Markdown table: no cell ends early, nothing is markup."""
+    for each in "\\`*_[]<>|~":
+        text = text.replace(each, f"\\{each}")
+    return " ".join(text.split())
+
+
+def _tex_heads(sheet: Sheet) -> list[str]:
+    """The groups' line where there are groups, then the names'."""
+    names = " & ".join(_tex(column.name) for column in sheet.columns) + r" \\"
+    if not any(column.group for column in sheet.columns):
+        return [names]
+    over, rules, start = [""], [], 2
+    for group in _groups(sheet):
+        label = _tex(sheet.columns[group[0]].group)
+        over.append(rf"\multicolumn{{{len(group)}}}{{c}}{{{label}}}")
+        rules.append(rf"\cmidrule(lr){{{start}-{start + len(group) - 1}}}")
+        start += len(group)
+    return [" & ".join(over) + r" \\", " ".join(rules), names]
+
+
+def _tex_cell(cell: Cell) -> str:
+    """The interval small below the number; significance as a colour and a sign."""
+    if not isinstance(cell, Value):
+        return _tex(cell or DASH)
+    number, *rest = _lines(cell)
+    body = _tex(number)
+    if cell.verdict in ("better", "worse"):
+        colour = "green!50!black" if cell.verdict == "better" else "red!70!black"
+        body = rf"\textcolor{{{colour}}}{{{body}$^{{{MARKS[cell.verdict]}}}$}}"
+    small = [part for part in rest if part != cell.verdict]
+    return body + "".join(rf" {{\scriptsize {_tex(part)}}}" for part in small)
+
+
+def _tex(text: str) -> str:
+    return "".join(_LATEX.get(each, each) for each in " ".join(text.split()))
+
+
+def _used(sheet: Sheet, at: int, fields: Sequence[str]) -> list[str]:
+    """Which parts of a column's values some row has; the number itself always."""
+    cells = [row[at] for row in sheet.rows if isinstance(row[at], Value)]
+    return [name for name in fields if not name or any(_field(cell, name) for cell in cells)]
+
+
+def _field(cell: Cell, name: str) -> str:
+    if not isinstance(cell, Value):
+        return "" if name else cell or ""
+    found = getattr(cell, name or "mean")
+    return "" if found is None else str(found)
