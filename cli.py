@@ -314,6 +314,27 @@ def toy(as_json: bool, no_color: bool, plot: Path | None, **flags: Any) -> None:
 
 
 @cli.command()
+@click.option("--problems", type=int, required=True, help="Problems of the benchmark.")
+@click.option("--samples", type=int, required=True, help="Completions of each problem.")
+@click.option("--base", type=float, required=True, help="The base's pass@1, 0.42 say.")
+@click.option("--spread", type=float, default=0.5, show_default=True, help="0: problems alike.")
+@click.option("--agreement", type=float, default=0.9, show_default=True, help="Before and after.")
+@click.option("--tests", type=int, default=1, show_default=True, help="Tests that Holm corrects.")
+@output_options
+def power(as_json: bool, no_color: bool, **plan: Any) -> None:
+    """How large a gain a comparison could see: plan it before you pay for it."""
+    from ssd_eval.power import Plan, power_curve, power_sheet
+
+    found = power_curve(Plan(**plan))
+    if as_json:
+        _print_json(found.to_json())
+        return
+    from ssd_eval.table_formats import printed
+
+    _consoles(no_color)[0].print(printed(power_sheet(found)))
+
+
+@cli.command()
 @click.option(
     "--data-dir", metavar="DIR", envvar="SSD_EVAL_DATA_DIR", help="Where benchmark files are."
 )

@@ -50,7 +50,7 @@ def closed_loop(
     poorest = min(tokens, key=lambda name: tokens[name])
     if not tokens[poorest]:
         raise SsdEvalError(
-            f"none of {len(requests)} training samples are {poorest.removeprefix('samples ')}: "
+            f"none of {len(requests)} training samples {poorest.removeprefix('samples that ')}: "
             "sample more with --samples-per-prompt"
         )
     order = sorted(requests, key=lambda each: _shuffled(each.key))

@@ -12,7 +12,7 @@ from ssd_eval import sheets
 from ssd_eval.claims import STRESSED, Measured, Student
 from ssd_eval.findings import cost_in_words, findings
 from ssd_eval.sheets import Cell, Column, Sheet
-from ssd_eval.table_formats import rich_tables
+from ssd_eval.table_formats import printed
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -120,8 +120,7 @@ def report(measured: Measured, width: int = 80) -> Group:
 
     parts: list[RenderableType] = [tables.report(measured.sweep), ""]
     for sheet in claim_sheets(measured):
-        parts += [Text(sheet.title, style="bold"), *rich_tables(sheet, width)]
-        parts += [*(Text(note, style="dim") for note in sheet.notes), ""]
+        parts += [printed(sheet, width), ""]
     parts.append(Text("what the article claims, and what holds in this run", style="bold"))
     for each in findings(measured):
         parts.append(Text(f"{each.answer}: {each.claim}", style=COLOURS.get(each.answer, "")))

@@ -36,21 +36,33 @@ Cell = str | Value | None
 
 @dataclass(frozen=True)
 class Column:
-    """`group` is the heading above; neighbours of one group stay in one table where they fit."""
+    """`group` is the heading above; neighbours of one group stay in one table.
+
+    `full` is the heading where there is no line for groups.
+    """
 
     name: str
     group: str = ""
+    full: str = ""
+
+    @property
+    def heading(self) -> str:
+        return self.full or f"{self.group} {self.name}".strip()
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """`slug` names its files. Rows are as long as `columns`; the first column labels them."""
+    """`slug` names its files. Rows are as long as `columns`; the first column labels them.
+
+    In a `compact` sheet a value is one line, mean ± half its interval.
+    """
 
     slug: str
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    compact: bool = False
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):

@@ -18,6 +18,7 @@ from ssd_eval.rounding import DASH
 from ssd_eval.sheets import Cell, Sheet, Value, to_json
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
@@ -32,6 +33,8 @@ _LATEX = {
     ">": r"\textgreater{}",
     "Δ": r"$\Delta$",
     "±": r"$\pm$",
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
     "–": "--",
     "→": r"$\to$",
     "×": r"$\times$",
@@ -51,10 +54,19 @@ def rich_tables(sheet: Sheet, width: int = 80) -> list[Table]:
     return [_rich(sheet, columns) for columns in tables]
 
 
+def printed(sheet: Sheet, width: int = 80) -> Group:
+    """Title, tables and notes for a terminal."""
+    from rich.console import Group
+    from rich.text import Text
+
+    notes = (Text(note, style="dim") for note in sheet.notes)
+    return Group(Text(sheet.title, style="bold"), *rich_tables(sheet, width), *notes)
+
+
 def markdown(sheet: Sheet) -> str:
-    head = [_escaped(_heading(sheet, at)) for at in range(len(sheet.columns))]
+    head = [_escaped(sheet.columns[at].heading) for at in range(len(sheet.columns))]
     ruler = ["---"] + ["---:"] * (len(head) - 1)
-    rows = [[_escaped(_inline(cell)) for cell in row] for row in sheet.rows]
+    rows = [[_escaped(_inline(cell, sheet.compact)) for cell in row] for row in sheet.rows]
     lines = ["| " + " | ".join(row) + " |" for row in (head, ruler, *rows)]
     notes = [f"\n{_escaped(note)}" for note in sheet.notes]
     return "\n".join([f"**{_escaped(sheet.title)}**", "", *lines, *notes]) + "\n"
@@ -70,7 +82,7 @@ def latex(sheet: Sheet) -> str:
         r"\toprule",
         *_tex_heads(sheet),
         r"\midrule",
-        *(" & ".join(_tex_cell(cell) for cell in row) + r" \\" for row in sheet.rows),
+        *(" & ".join(_tex_cell(cell, sheet.compact) for cell in row) + r" \\" for row in sheet.rows),
         r"\bottomrule",
         r"\end{tabular}",
         *(rf"\par\smallskip{{\footnotesize {_tex(note)}}}" for note in sheet.notes),
@@ -86,7 +98,7 @@ def comma_separated(sheet: Sheet) -> str:
     fields = ("", "se", "low", "high", "verdict", "published")
     used = [_used(sheet, at, fields) for at in range(len(sheet.columns))]
     writer.writerow(
-        " ".join(part for part in (_heading(sheet, at), name) if part)
+        " ".join(part for part in (sheet.columns[at].heading, name) if part)
         for at, names in enumerate(used)
         for name in names
     )
@@ -98,7 +110,7 @@ def comma_separated(sheet: Sheet) -> str:
 
 
 def as_json(sheet: Sheet) -> str:
-    names = [_heading(sheet, at) for at in range(len(sheet.columns))]
+    names = [sheet.columns[at].heading for at in range(len(sheet.columns))]
     rows = [dict(zip(names, map(to_json, row), strict=True)) for row in sheet.rows]
     value = {"title": sheet.title, "columns": names, "rows": rows, "notes": list(sheet.notes)}
     return json.dumps(value, allow_nan=False, indent=1, ensure_ascii=False) + "\n"
@@ -125,11 +137,6 @@ def _groups(sheet: Sheet) -> list[list[int]]:
     return [list(each) for _, each in groupby(places, key=lambda at: sheet.columns[at].group)]
 
 
-def _heading(sheet: Sheet, at: int) -> str:
-    column = sheet.columns[at]
-    return f"{column.group} {column.name}".strip()
-
-
 def _rich(sheet: Sheet, columns: Sequence[int]) -> Table:
     from rich.table import Table
     from rich.text import Text
@@ -138,10 +145,11 @@ def _rich(sheet: Sheet, columns: Sequence[int]) -> Table:
     table.add_column(Text(sheet.columns[0].name))
     several = len({sheet.columns[at].group for at in columns}) > 1
     for at in columns:
-        name = _heading(sheet, at) if several else sheet.columns[at].name
+        column = sheet.columns[at]
+        name = column.heading if several or column.full else column.name
         table.add_column(Text(name), justify="right")
     for row in sheet.rows:
-        table.add_row(_text(row[0]), *(_text(row[at]) for at in columns))
+        table.add_row(_text(row[0]), *(_text(row[at], sheet.compact) for at in columns))
     return table
 
 
@@ -153,11 +161,13 @@ def _width(table: Table, limit: int) -> int:
     return Measurement.get(console, console.options, table).maximum
 
 
-def _text(cell: Cell) -> Text:
+def _text(cell: Cell, compact: bool = False) -> Text:
     from rich.text import Text
 
     if not isinstance(cell, Value):
-        return Text(cell or DASH)
+        return Text(DASH if cell is None else cell)
+    if compact:
+        return Text(_short(cell, 4) + ("*" if cell.best else " "))
     return Text("\n".join(_lines(cell)), style=COLOURS.get(cell.verdict or "", ""))
 
 
@@ -173,8 +183,23 @@ def _lines(value: Value) -> list[str]:
     return lines
 
 
-def _inline(cell: Cell) -> str:
-    return " ".join(_lines(cell)) if isinstance(cell, Value) else cell or DASH
+def _short(value: Value, width: int = 0) -> str:
+    """Mean ± half the interval; a bound where the mean itself is one end."""
+    mean, half = rounding.shown(value), rounding.half_width(value)
+    if half is None or value.mean is None:
+        return mean
+    ends = rounding.limits(value) or ("", "")
+    if value.mean <= 0:
+        return f"{mean} ≤ {ends[1]:>{width}}"
+    if value.mean >= 1:
+        return f"{mean} ≥ {ends[0]:>{width}}"
+    return f"{mean} ± {half:>{width}}"
+
+
+def _inline(cell: Cell, compact: bool = False) -> str:
+    if not isinstance(cell, Value):
+        return DASH if cell is None else cell
+    return _short(cell) + "*" * cell.best if compact else " ".join(_lines(cell))
 
 
 def _escaped(text: str) -> str:
@@ -198,10 +223,10 @@ def _tex_heads(sheet: Sheet) -> list[str]:
     return [" & ".join(over) + r" \\", " ".join(rules), names]
 
 
-def _tex_cell(cell: Cell) -> str:
-    """The interval small below the number; significance as a colour and a sign."""
-    if not isinstance(cell, Value):
-        return _tex(cell or DASH)
+def _tex_cell(cell: Cell, compact: bool) -> str:
+    """The interval small beside the number; significance as a colour and a sign."""
+    if compact or not isinstance(cell, Value):
+        return _tex(_inline(cell, compact))
     number, *rest = _lines(cell)
     body = _tex(number)
     if cell.verdict in ("better", "worse"):
