@@ -150,21 +150,27 @@ def cli() -> None:
 @sandbox_options
 @_profile_option()
 @run_options
+@click.option("--paper-numbers", is_flag=True, help="Set the paper's beside ours where they match.")
 @output_options
-def sweep(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) -> None:
+def sweep(
+    run_dir: Path | None, paper_numbers: bool, as_json: bool, no_color: bool, **flags: Any
+) -> None:
     """Sample, distil, score base and distilled over temperatures, print the tables."""
     from ssd_eval.sweep import run
+    from ssd_eval.sweep_sheets import sweep_sheets
 
     out, err = _consoles(no_color)
     with _opened(flags, run_dir, err) as job:
         result = run(job)
         pictures = _drawn(job.store.folder, result)
+        published = _published(job, result, err) if paper_numbers else {}
+        _written(job, sweep_sheets(result, published))
     if as_json:
         _print_json({**result.to_json(), "run": str(job.store.folder)})
         return
     from ssd_eval.tables import report
 
-    out.print(report(result))
+    out.print(report(result, out.width, published))
     err.print(f"run folder {job.store.folder}; picture {pictures[0].name}", highlight=False)
 
 
@@ -179,17 +185,18 @@ def sweep(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) -> 
 @output_options
 def claims(large_k: int, run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) -> None:
     """Measure what the article claims about SSD, in the run folder of `sweep`."""
+    from ssd_eval.claim_tables import claim_sheets, report, to_json
     from ssd_eval.claims import measure
+    from ssd_eval.sweep_sheets import sweep_sheets
 
     out, err = _consoles(no_color)
     with _opened(flags, run_dir, err) as job:
         measured = measure(job, large_k)
-    from ssd_eval.claim_tables import report, to_json
-
+        _written(job, [*sweep_sheets(measured.sweep), *claim_sheets(measured)])
     if as_json:
         _print_json({**to_json(measured), "run": str(job.store.folder)})
     else:
-        out.print(report(measured))
+        out.print(report(measured, out.width))
 
 
 @cli.command()
@@ -424,6 +431,26 @@ def _drawn(folder: Path, result: Any) -> Sequence[Path]:
     from ssd_eval.plots import sweep_plot
 
     return sweep_plot(result, folder / "plots")
+
+
+def _written(job: Any, sheets: Sequence[Any]) -> None:
+    from ssd_eval.table_formats import write
+
+    write(sheets, job.store.path("tables"))
+
+
+def _published(job: Any, result: Any, err: Console) -> Any:
+    from ssd_eval.paper import published
+
+    setup = result.setup
+    found = published(job.config.base, setup.window, setup.problems)
+    if not found:
+        err.print(
+            f"--paper-numbers: the paper has none for {job.config.base} on {setup.window} with "
+            f"{setup.problems} problems",
+            highlight=False,
+        )
+    return found
 
 
 def _print_json(value: object) -> None:

@@ -118,7 +118,7 @@ def report(measured: Measured, width: int = 80) -> Group:
 
     from ssd_eval import tables
 
-    parts: list[RenderableType] = [tables.report(measured.sweep), ""]
+    parts: list[RenderableType] = [tables.report(measured.sweep, width), ""]
     for sheet in claim_sheets(measured):
         parts += [printed(sheet, width), ""]
     parts.append(Text("what the article claims, and what holds in this run", style="bold"))

@@ -98,11 +98,7 @@ def measure(job: Sweep, large_k: int = LARGE_K) -> Measured:
 def _check_votes(job: Sweep) -> None:
     """Before anything is sampled: a vote needs something to run the programs on."""
     for problem in job.problems:
-        if not problem.public_tests:
-            raise UsageError(
-                f"{problem.id} has no public tests, on which maj@n votes; mark some of its tests "
-                "public, or use `ssd-eval sweep`"
-            )
+        majority.vote_tests(problem)
 
 
 def _usual(choice: Choice) -> DecodingConfig:
@@ -126,7 +122,7 @@ def _more_samples(
         training = [] if config.distilled else sweep.training_requests(job, base)
         gibberish = [] if config.distilled else _gibberish(job, base)
         if training:
-            _judge_training(job, training)
+            _judge_training(job, base, training, "SSD samples")
     votes = _votes(job, large)
     before = metrics.collect([job.store.verdicts[r.key] for r in large], job.by_id)
     with sweep.loaded(config, config.distilled or str(job.store.path(stages.DISTILLED))) as other:
@@ -146,17 +142,16 @@ def _gibberish(job: Sweep, base: Backend) -> list[Request]:
         seed=config.seed,
         backend=base,
     )
-    stages.draw(job.store, base, requests, job.progress, f"sample {STRESSED}")
-    _judge_training(job, requests, STRESSED)
+    _judge_training(job, base, requests, STRESSED)
     return requests
 
 
-def _judge_training(job: Sweep, requests: Sequence[Request], label: str = "SSD samples") -> None:
+def _judge_training(job: Sweep, base: Backend, requests: Sequence[Request], label: str) -> None:
+    """Grades training samples, and draws those that are missing."""
     prompts = {p.id: p for p in sweep.training_prompts(job.config, job.benchmark)}
     _pin(job, prompts)
-    stages.judge(
-        job.store, requests, prompts, job.pool, sweep.LIMITS, job.progress, f"grade {label}"
-    )
+    scoring = stages.Scoring(job.pool, prompts, sweep.LIMITS)
+    stages.score(job.store, base, requests, scoring, job.progress, label)
 
 
 def _pin(job: Sweep, prompts: Mapping[str, Problem]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -127,12 +127,26 @@ def _run(
             yield Behaviour(key, printed)
 
 
-def _job(name: str, code: str, problem: Problem, limits: Limits) -> Job:
-    public = problem.public_tests
-    if not public:
-        raise UsageError(f"{problem.id} has no public tests to vote on; choose another benchmark")
+def vote_tests(problem: Problem) -> tuple[Test, ...]:
+    """The public tests, without what they expect. Raises UsageError where there are none."""
     tests = tuple(
-        Test(test.kind, test.input, test.expected) for test in public if test.kind != "assertion"
+        Test(test.kind, test.input, "") for test in problem.public_tests if test.kind != "assertion"
     )
-    job = Job(name, code, tests, entry_point=problem.entry_point, limits=limits)
-    return replace(job, all_tests=True, keep_outputs=True)
+    if not tests:
+        raise UsageError(
+            f"{problem.id} has no public inputs, on which maj@n votes; mark some of its tests "
+            "public, or use `ssd-eval sweep`"
+        )
+    return tests
+
+
+def _job(name: str, code: str, problem: Problem, limits: Limits) -> Job:
+    return Job(
+        name,
+        code,
+        vote_tests(problem),
+        entry_point=problem.entry_point,
+        limits=limits,
+        all_tests=True,
+        keep_outputs=True,
+    )

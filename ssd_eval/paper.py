@@ -46,6 +46,7 @@ _V5 = {  # pass@1 over all problems
     "qwen3-4b-instruct-2507": ("34.3", "45.7"),
     "qwen3-30b-a3b-instruct-2507": ("45.8", "54.3"),
 }
+_PROBLEMS = {"paper-v6": 131, "paper-v5": 374}
 Published = Mapping[tuple[str, int, str], float]  # (base or +SSD, k, group) -> share of 1
 
 
@@ -66,11 +67,12 @@ _BY_WINDOW = MappingProxyType(
 )
 
 
-def published(model: str, window: str) -> Published:
-    """Empty where the paper has no number for this model and window.
+def published(model: str, window: str, problems: int) -> Published:
+    """Empty where the paper has no number for this model and window, whole.
 
-    `model` is a hub id, a folder of that name, or a preset's name; a window with additions, such as
-    `paper-v6, 120 of 131 problems`, is another one.
+    `model` is a hub id, a folder of that name, or a preset's name.
     """
     name = model.rstrip("/").rsplit("/", 1)[-1].lower()
-    return _BY_WINDOW.get(window, {}).get(name, {})
+    if _PROBLEMS.get(window) != problems:
+        return {}
+    return _BY_WINDOW[window].get(name, {})

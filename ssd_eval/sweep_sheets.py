@@ -54,7 +54,9 @@ def main_sheet(
     )
 
 
-def _share(published: Published, label: str, comparison: Comparison, group: GroupDifference) -> Cell:
+def _share(
+    published: Published, label: str, comparison: Comparison, group: GroupDifference
+) -> Cell:
     estimate = group.base if label == paper.BASE else group.distilled
     return sheets.share(estimate, published=published.get((label, comparison.k, group.group)))
 
@@ -73,10 +75,11 @@ def sweep_sheet(curves: Sequence[Curve], on: str, notes: Sequence[str] = ()) -> 
     configs = decodings(curves)
     mixed = len({(each.top_k, each.top_p) for each in configs}) > 1
     columns = [(curve, k) for k in curves[0].best for curve in curves]
-    label = "temperature sweep" if len(curves) > 1 else curves[0].label
+    several = len(curves) > 1
+    title = ("temperature sweep" if several else curves[0].label) + (f" on {on}" if on else "")
     return Sheet(
         "sweep",
-        f"{label}{on and f' on {on}'}, mean ± half a 95 % interval, %",
+        f"{title}{',' if several else ':'} mean ± half a 95 % interval, %",
         (
             Column("decoding" if mixed else "T_eval"),
             *(_column(curve, k, len(curves)) for curve, k in columns),
@@ -119,25 +122,26 @@ def settings_sheet(result: SweepResult) -> Sheet:
                 for each, times in _votes(choice)
             ]
     names = ("metric", "checkpoint", "T", "top-k", "top-p", "folds", "rule")
-    return Sheet(
-        "settings", f"decoding settings on {wording.on(result)}", tuple(map(Column, names)), tuple(rows)
-    )
+    title = f"decoding settings on {wording.on(result)}"
+    return Sheet("settings", title, tuple(map(Column, names)), tuple(rows))
 
 
 def cost_sheet(result: SweepResult) -> Sheet:
-    """Completions, tokens and seconds of each stage."""
+    """Completions, tokens, seconds and grading's CPU seconds of each stage."""
     rows: list[tuple[Cell, ...]] = [
         (
             stage.name,
             f"{stage.count:,} {stage.unit}",
             sheets.count(stage.tokens),
             sheets.seconds(stage.seconds),
+            "" if stage.cpu_seconds is None else sheets.seconds(stage.cpu_seconds),
         )
         for stage in result.cost.stages
     ]
-    rows.append(("all", "", "", sheets.seconds(result.cost.seconds)))
-    columns = (Column("stage"), Column("count"), Column("tokens"), Column("seconds"))
-    return Sheet("cost", "cost", columns, tuple(rows))
+    rows.append(("all", "", "", sheets.seconds(result.cost.seconds), ""))
+    columns = tuple(map(Column, ("stage", "count", "tokens", "seconds", "CPU s")))
+    notes = ("grading's seconds hold the sampling beside it",) if result.cost.beside else ()
+    return Sheet("cost", "cost", columns, tuple(rows), notes)
 
 
 def decodings(curves: Sequence[Curve]) -> list[DecodingConfig]:

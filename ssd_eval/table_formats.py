@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +54,11 @@ def rich_tables(sheet: Sheet, width: int = 80) -> list[Table]:
     return [_rich(sheet, columns) for columns in tables]
 
 
+def fits(sheet: Sheet, width: int) -> bool:
+    """Whether one table holds all columns."""
+    return _width(_rich(sheet, range(1, len(sheet.columns))), width) <= width
+
+
 def printed(sheet: Sheet, width: int = 80) -> Group:
     """Title, tables and notes for a terminal."""
     from rich.console import Group
@@ -82,7 +87,7 @@ def latex(sheet: Sheet) -> str:
         r"\toprule",
         *_tex_heads(sheet),
         r"\midrule",
-        *(" & ".join(_tex_cell(cell, sheet.compact) for cell in row) + r" \\" for row in sheet.rows),
+        *(_tex_row(_tex_cell(cell, sheet.compact) for cell in row) for row in sheet.rows),
         r"\bottomrule",
         r"\end{tabular}",
         *(rf"\par\smallskip{{\footnotesize {_tex(note)}}}" for note in sheet.notes),
@@ -142,7 +147,7 @@ def _rich(sheet: Sheet, columns: Sequence[int]) -> Table:
     from rich.text import Text
 
     table = Table()
-    table.add_column(Text(sheet.columns[0].name))
+    table.add_column(Text(sheet.columns[0].name), justify="right" if sheet.compact else "left")
     several = len({sheet.columns[at].group for at in columns}) > 1
     for at in columns:
         column = sheet.columns[at]
@@ -211,7 +216,7 @@ def _escaped(text: str) -> str:
 
 def _tex_heads(sheet: Sheet) -> list[str]:
     """The groups' line where there are groups, then the names'."""
-    names = " & ".join(_tex(column.name) for column in sheet.columns) + r" \\"
+    names = _tex_row(_tex(column.name) for column in sheet.columns)
     if not any(column.group for column in sheet.columns):
         return [names]
     over, rules, start = [""], [], 2
@@ -220,7 +225,11 @@ def _tex_heads(sheet: Sheet) -> list[str]:
         over.append(rf"\multicolumn{{{len(group)}}}{{c}}{{{label}}}")
         rules.append(rf"\cmidrule(lr){{{start}-{start + len(group) - 1}}}")
         start += len(group)
-    return [" & ".join(over) + r" \\", " ".join(rules), names]
+    return [_tex_row(over), " ".join(rules), names]
+
+
+def _tex_row(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
 
 
 def _tex_cell(cell: Cell, compact: bool) -> str:

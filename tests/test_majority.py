@@ -77,7 +77,7 @@ def test_behaviour_is_what_is_printed_on_public_inputs() -> None:
 
 
 def test_a_vote_without_public_inputs_is_refused() -> None:
-    with pytest.raises(UsageError, match="no public tests"):
+    with pytest.raises(UsageError, match="no public inputs"):
         _job("j", "print(1)", problem(public=False), Limits())
 
 

@@ -255,7 +255,14 @@ def test_report_says_how_flat_the_base_curve_is() -> None:
     result = usual()
     spread = result.base.spread(1)
     assert spread is not None
-    assert f"the base's spans {100 * spread:.1f} pp in pass@1" in flowing(report(result))
+    flat = result.base.flatness(1)
+    assert flat is not None
+    assert flat.low is not None
+    assert flat.high is not None
+    assert flat.low < spread < flat.high
+    limits = f"[{100 * flat.low:.1f}, {100 * flat.high:.1f}]"
+    text = f"the base's spans {100 * spread:.1f} pp {limits} in pass@1"
+    assert text in flowing(report(result))
 
 
 def test_collapse_is_explained_by_its_shares_and_health_by_none() -> None:
