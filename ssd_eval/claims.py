@@ -17,7 +17,6 @@ from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import RunFolderError, UsageError
 from ssd_eval.reach import Reach, reach
 from ssd_eval.results import Choice, Curve, SweepResult
-from ssd_eval.sample import plan
 
 if TYPE_CHECKING:
     from benchmarks.base import Problem
@@ -133,15 +132,7 @@ def _more_samples(
 
 
 def _gibberish(job: Sweep, base: Backend) -> list[Request]:
-    config = job.config
-    requests = plan(
-        sweep.training_prompts(config, job.benchmark),
-        STRESS,
-        samples=config.samples_per_prompt,
-        max_tokens=config.max_tokens,
-        seed=config.seed,
-        backend=base,
-    )
+    requests = sweep.training_requests(job, base, STRESS)
     _judge_training(job, base, requests, STRESSED)
     return requests
 

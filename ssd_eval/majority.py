@@ -67,10 +67,11 @@ def observe(
     journal = Journal(store.path("behaviours.jsonl"), Behaviour.from_json)
     try:
         missing = [store.completions[key] for key in keys if key not in journal.records]
-        with progress.stage(name, len(keys), len(keys) - len(missing)) as stage:
-            for behaviour in _run(missing, problems, pool, limits):
-                journal.append(behaviour)
-                stage.advance()
+        if missing:
+            with progress.stage(name, len(keys), len(keys) - len(missing)) as stage:
+                for behaviour in _run(missing, problems, pool, limits):
+                    journal.append(behaviour)
+                    stage.advance()
         return {key: journal.records[key] for key in keys}
     finally:
         journal.close()

@@ -156,11 +156,14 @@ def loaded(config: RunConfig, name: str) -> Iterator[Backend]:
         backend.close()
 
 
-def training_requests(job: Sweep, backend: Backend) -> list[Request]:
+def training_requests(
+    job: Sweep, backend: Backend, decoding: DecodingConfig | None = None
+) -> list[Request]:
+    """Of the prompt pool at the run's training config, or at another one."""
     config = job.config
     return plan(
         training_prompts(config, job.benchmark),
-        config.generation(),
+        decoding or config.generation(),
         **_prompting(config),
         samples=config.samples_per_prompt,
         max_tokens=config.max_tokens,
