@@ -24,9 +24,11 @@ from ssd_eval import backends
 from ssd_eval.backends.attention import NAME, grouped_attention
 from ssd_eval.backends.base import Generation, Request
 from ssd_eval.backends.batch import BLOCK
-from ssd_eval.backends.hf import MIN_SLOTS, HFBackend, end_ids, load
+from ssd_eval.backends.chat import ChatTokenizer
+from ssd_eval.backends.hf import MIN_SLOTS, HFBackend, load
 from ssd_eval.backends.prefill import Prefill
 from ssd_eval.backends.slots import STRIDE, attention_kinds
+from ssd_eval.checkpoint import load_tokenizer
 from ssd_eval.decoding import DecodingConfig, draws, sample_token
 from ssd_eval.errors import BackendError, CheckpointError, UsageError
 from ssd_eval.records import SampleKey
@@ -503,23 +505,23 @@ def test_a_checkpoint_loads_by_name_and_speaks_the_protocol(tiny_checkpoint: Pat
 
 def test_messages_render_exactly_as_the_chat_template_says(tiny_checkpoint: Path) -> None:
     backend = load(str(tiny_checkpoint))
-    tokenizer = backend._tokenizer
+    tokenizer = load_tokenizer(str(tiny_checkpoint))
     both = [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}]
     rendered = tokenizer.convert_ids_to_tokens(list(backend.encode(both)))
     assert "".join(rendered) == "<system>S<end><user>U<end><assistant>"
 
 
 def test_a_template_that_refuses_a_role_is_one_clear_line(tiny_checkpoint: Path) -> None:
-    backend = load(str(tiny_checkpoint))
-    backend._tokenizer.chat_template = "{{ raise_exception('no system role') }}"
+    tokenizer = load_tokenizer(str(tiny_checkpoint))
+    tokenizer.chat_template = "{{ raise_exception('no system role') }}"
     with pytest.raises(CheckpointError, match=r"system.*no system role.*leave out"):
-        backend.encode([{"role": "system", "content": "S"}])
+        ChatTokenizer(tokenizer, None).encode([{"role": "system", "content": "S"}])
 
 
 def test_both_ends_of_a_checkpoint_count(tiny_checkpoint: Path) -> None:
-    backend = load(str(tiny_checkpoint))
-    backend._model.generation_config.eos_token_id = [7, 9]
-    assert end_ids(backend._model, backend._tokenizer) == {7, 9, backend._tokenizer.eos_token_id}
+    tokenizer = load_tokenizer(str(tiny_checkpoint))
+    for stated, ends in ((None, set()), (7, {7}), ([7, 9], {7, 9})):
+        assert ChatTokenizer(tokenizer, stated).end_ids == ends | {tokenizer.eos_token_id}
 
 
 def copied(checkpoint: Path, folder: Path) -> Path:

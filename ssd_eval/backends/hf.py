@@ -14,23 +14,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
 
-from benchmarks.prompts import TEXT
 from ssd_eval.backends.attention import use_grouped_attention
 from ssd_eval.backends.base import Generation, Request
 from ssd_eval.backends.batch import Batch
+from ssd_eval.backends.chat import ChatTokenizer
 from ssd_eval.backends.lanes import run_lanes
 from ssd_eval.backends.prefill import Prefill
 from ssd_eval.backends.slots import SlotCache, attention_kinds
-from ssd_eval.checkpoint import (
-    chat_template,
-    fingerprint,
-    load_model,
-    load_tokenizer,
-    thinking_mode,
-)
-from ssd_eval.errors import BackendError, CheckpointError
+from ssd_eval.checkpoint import fingerprint, load_model, load_tokenizer
+from ssd_eval.errors import BackendError
 
 BATCH_SIZE = 64  # measured: 128 is 6 % faster on the organism and has twice the tail
 SMALL = 50_000_000  # parameters below which one core is best served by one thread
@@ -59,7 +52,9 @@ class HFBackend:
         lanes: int = 1,
     ) -> None:
         self._model = model
-        self._tokenizer = tokenizer
+        self._chat = ChatTokenizer(
+            tokenizer, getattr(model.generation_config, "eos_token_id", None)
+        )
         self._fingerprint = fingerprint
         self._batch_size = batch_size
         self._lanes = lanes
@@ -80,26 +75,10 @@ class HFBackend:
     def encode(
         self, messages: list[dict[str, str]], thinking: bool | None = None
     ) -> tuple[int, ...]:
-        if [each["role"] for each in messages] == [TEXT]:
-            return tuple(self._tokenizer.encode(messages[0]["content"]))
-        mode = thinking_mode(chat_template(self._tokenizer), thinking)
-        try:
-            text = self._tokenizer.apply_chat_template(
-                messages, add_generation_prompt=True, tokenize=False, **mode
-            )
-        except TemplateError as error:
-            roles = ", ".join(each["role"] for each in messages)
-            raise CheckpointError(
-                f"the checkpoint's chat template refuses messages from {roles} ({error}); "
-                "leave out the system message or use another template"
-            ) from error
-        return tuple(self._tokenizer.encode(text, add_special_tokens=False))
+        return self._chat.encode(messages, thinking)
 
     def decode(self, token_ids: tuple[int, ...]) -> str:
-        text: str = self._tokenizer.decode(
-            token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return text
+        return self._chat.decode(token_ids)
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Generation]:
         with _memory_errors(self._batch_size):
@@ -128,17 +107,10 @@ class HFBackend:
             slots=slots,
             cache=cache,
             prefill=self._prefill,
-            end_ids=end_ids(self._model, self._tokenizer),
+            end_ids=self._chat.end_ids,
             vocabulary=self._config.vocab_size,
             context_length=self.context_length,
         )
-
-
-def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Every end token that generation_config.json or the tokenizer names."""
-    stated = getattr(model.generation_config, "eos_token_id", None)
-    listed = stated if isinstance(stated, list) else [stated]
-    return frozenset(int(each) for each in [*listed, tokenizer.eos_token_id] if each is not None)
 
 
 def load(
