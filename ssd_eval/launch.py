@@ -15,6 +15,7 @@ from benchmarks import prompts
 from benchmarks.base import identity
 from sandbox.pool import Pool
 from ssd_eval import checkpoint, environment
+from ssd_eval.backends import FOLDERS
 from ssd_eval.errors import UsageError
 from ssd_eval.store import RunStore
 from ssd_eval.sweep import LIMITS, Sweep, evaluation_problems
@@ -81,7 +82,7 @@ def _executor(pool: Pool) -> dict[str, str]:
 
 
 def _fingerprints(config: RunConfig) -> dict[str, object]:
-    if config.backend != "hf":
+    if config.backend not in FOLDERS:
         return {}
     if config.distilled and checkpoint.resolve(config.distilled) == checkpoint.resolve(config.base):
         raise UsageError(

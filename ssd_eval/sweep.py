@@ -132,7 +132,7 @@ def train_distilled(job: Sweep) -> dict[str, object]:
 
 def _record_template(job: Sweep) -> None:
     """The chat template decides every prompt; the manifest says which one it was."""
-    if job.config.backend != "hf" or "chat_template" in job.store.manifest:
+    if job.config.backend not in backends.FOLDERS or "chat_template" in job.store.manifest:
         return
     from ssd_eval.checkpoint import chat_template_hash, load_tokenizer
 
@@ -143,13 +143,7 @@ def _record_template(job: Sweep) -> None:
 
 @contextmanager
 def loaded(config: RunConfig, name: str) -> Iterator[Backend]:
-    backend = backends.load(
-        config.backend,
-        name,
-        device=config.device,
-        dtype=config.dtype,
-        batch_size=config.sampling_batch,
-    )
+    backend = backends.load(config.backend, name, **config.engine())
     try:
         yield backend
     finally:

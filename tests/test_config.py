@@ -111,6 +111,8 @@ def test_digest_changes_with_what_a_record_means_and_with_nothing_else() -> None
     free = {"t_eval": (3.0,), "top_k": 1, "top_p": 0.5, "samples": 20, "k": (2,), "limit": 5}
     free["profile"] = "official"
     free |= {"device": "cpu", "sampling_batch": 3, "unsafe": True, "data_dir": "d"}
+    free |= {"tensor_parallel": 2, "data_parallel": 2, "max_model_len": 9, "base_url": "u"}
+    free |= {"gpu_memory_utilization": 0.5}
     assert set(free) == EXTENSIBLE | INCIDENTAL
     assert config(**free).digest() == usual.digest()
 

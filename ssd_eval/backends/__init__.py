@@ -1,21 +1,37 @@
 """Sampling engines behind one protocol (`base`), found by name.
 
 Built-ins first, then entry points in the group `ssd_eval.backends`. An entry point names a
-function `load(checkpoint, *, device, dtype, batch_size) -> Backend`.
+function `load(checkpoint, *, device, dtype, batch_size) -> Backend`, which may take some of OPTIONS
+too and is called with those that were given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
 from typing import cast
 
 from ssd_eval.backends.base import Backend
 from ssd_eval.errors import SsdEvalError, UsageError
 
 GROUP = "ssd_eval.backends"
-BUILT_IN = {"hf": "ssd_eval.backends.hf", "fake": "ssd_eval.backends.fake"}
+BUILT_IN = {
+    "hf": "ssd_eval.backends.hf",
+    "vllm": "ssd_eval.backends.vllm",
+    "openai": "ssd_eval.backends.openai",
+    "fake": "ssd_eval.backends.fake",
+}
+FOLDERS = frozenset({"hf", "vllm"})  # engines that read a Hugging Face folder themselves
+# What some engines take beside device, dtype and batch size. Defaults are the engines' own.
+OPTIONS = (
+    "tensor_parallel",
+    "data_parallel",
+    "gpu_memory_utilization",
+    "max_model_len",
+    "base_url",
+)
 
 
 def known() -> tuple[str, ...]:
@@ -30,17 +46,31 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     batch_size: int | None = None,
+    **options: object,
 ) -> Backend:
     """The backend `name` with `checkpoint` loaded.
 
     `device`: auto, cpu, cuda, cuda:1, mps. `dtype`: auto, float32, bfloat16, float16. `batch_size`
-    is the number of rows decoded at once; None takes the backend's default. Raises UsageError for
-    an unknown or failing backend, CheckpointError for a checkpoint that does not load.
+    is the number of rows decoded at once; None takes the backend's default. `options`: OPTIONS;
+    None counts as not given. Raises UsageError for an unknown or failing backend or an option that
+    it does not have, CheckpointError for a checkpoint that does not load.
     """
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"batch size {batch_size} is not positive; use 1 or more")
     build = _loader(name)
-    return build(checkpoint, device=device, dtype=dtype, batch_size=batch_size)
+    given = {option: value for option, value in options.items() if value is not None}
+    _check_options(name, build, given)
+    return build(checkpoint, device=device, dtype=dtype, batch_size=batch_size, **given)
+
+
+def _check_options(name: str, build: Callable[..., Backend], given: Iterable[str]) -> None:
+    taken = signature(build).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in taken.values()):
+        return
+    for option in given:
+        if option not in taken:
+            flag = option.replace("_", "-")
+            raise UsageError(f"backend {name!r} has no --{flag}; leave it out or use another")
 
 
 def _plugins() -> list[EntryPoint]:

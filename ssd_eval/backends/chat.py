@@ -46,6 +46,10 @@ class ChatTokenizer:
                 f"the checkpoint's chat template refuses messages from {roles} ({error}); "
                 "leave out the system message or use another template"
             ) from error
+        return self.encode_text(text)
+
+    def encode_text(self, text: str) -> tuple[int, ...]:
+        """No template, no special tokens added."""
         return tuple(self._tokenizer.encode(text, add_special_tokens=False))
 
     def decode(self, token_ids: tuple[int, ...]) -> str:

@@ -11,16 +11,22 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import torch
 
 from ssd_eval.backends.base import Generation, Request
-from ssd_eval.backends.batch import Batch
 
 DONE = None  # what a lane says last
 
 
-def run_lanes(batches: Sequence[Batch], requests: Iterable[Request]) -> Iterator[Generation]:
+class Lane(Protocol):
+    """What draws: a `batch.Batch`, a `replica.Replica`."""
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Generation]: ...
+
+
+def run_lanes(batches: Sequence[Lane], requests: Iterable[Request]) -> Iterator[Generation]:
     """All generations as they finish. Requests are pulled in the lanes' threads, one at a time.
 
     Raises the first exception of any lane or of `requests`. Closing the iterator stops the lanes.
@@ -30,7 +36,7 @@ def run_lanes(batches: Sequence[Batch], requests: Iterable[Request]) -> Iterator
         return
     shared = _Shared(requests, room=2 * len(batches))
     threads = [
-        threading.Thread(target=shared.run, args=(batch,), name=f"hf-lane-{i}", daemon=True)
+        threading.Thread(target=shared.run, args=(batch,), name=f"lane-{i}", daemon=True)
         for i, batch in enumerate(batches)
     ]
     with _one_torch_thread():
@@ -52,7 +58,7 @@ class _Shared:
         # Bounded, so that lanes wait for a slow reader instead of piling up results.
         self._queue: queue.Queue[Generation | BaseException | None] = queue.Queue(room)
 
-    def run(self, batch: Batch) -> None:
+    def run(self, batch: Lane) -> None:
         """A lane's life. Every exception goes to the reader; the last word is DONE."""
         torch.set_num_threads(1)  # OpenMP keeps this number for each thread
         try:

@@ -1,0 +1,159 @@
+"""One vLLM engine, stepped: requests in as it has room, generations out as they finish."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ssd_eval.backends.base import Generation, Request
+from ssd_eval.backends.schedule import LongestFirst
+from ssd_eval.decoding import DecodingConfig, effective_temperature
+from ssd_eval.errors import BackendError
+
+AHEAD = 2  # requests handed to the engine, as a multiple of those it decodes at once
+SEED_BITS = 63  # what SamplingParams takes
+LOWER = (
+    "lower --gpu-memory-utilization, --max-model-len or --sampling-batch and repeat the command: "
+    "what was finished is kept"
+)
+
+
+class Replica:
+    """`settings` are vLLM's EngineArgs; `visible`, CUDA_VISIBLE_DEVICES of its process.
+
+    Raises BackendError where the engine does not start. `schedule` hears what has finished.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, Any], end_ids: frozenset[int], *, visible: str | None = None
+    ) -> None:
+        from vllm import EngineArgs, LLMEngine
+
+        self.schedule: LongestFirst | None = None
+        self._end_ids = end_ids
+        self._window = AHEAD * int(settings["max_num_seqs"])
+        self._added = 0
+        try:
+            with _environment("CUDA_VISIBLE_DEVICES", visible):
+                self._engine = LLMEngine.from_engine_args(EngineArgs(**settings))
+        except Exception as error:
+            # vLLM, torch and the engine process each raise their own; its log has the cause.
+            text = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            raise BackendError(
+                f"vLLM did not start ({text}); see its log (VLLM_LOGGING_LEVEL=INFO), or {LOWER}"
+            ) from error
+        self.context_length = int(self._engine.model_config.max_model_len)
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Generation]:
+        """Every request's generation, in the order in which they finish."""
+        waiting, running = iter(requests), dict[str, Request]()
+        try:
+            while True:
+                while len(running) < self._window and (request := next(waiting, None)) is not None:
+                    running[self._add(request)] = request
+                if not running:
+                    return
+                for output in self._step():
+                    if output.finished:
+                        yield self._generation(running.pop(output.request_id), output)
+        finally:
+            if running:
+                self._abort(list(running))
+
+    def close(self) -> None:
+        self._engine.engine_core.shutdown()
+
+    def _add(self, request: Request) -> str:
+        from vllm.inputs import TokensPrompt
+
+        self._added += 1
+        name = str(self._added)
+        prompt = TokensPrompt(prompt_token_ids=list(request.prompt_ids))
+        with _engine_errors():
+            self._engine.add_request(name, prompt, sampling_params(request, self._end_ids))
+        return name
+
+    def _step(self) -> list[Any]:
+        with _engine_errors():
+            return list(self._engine.step())
+
+    def _abort(self, names: list[str]) -> None:
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            self._engine.abort_request(names)
+        except EngineDeadError:
+            return  # nothing runs there any more
+
+    def _generation(self, request: Request, output: Any) -> Generation:
+        [drawn] = output.outputs
+        tokens = tuple(drawn.token_ids)
+        if drawn.finish_reason not in ("stop", "length"):
+            raise BackendError(
+                f"vLLM ended a completion of problem {request.key.problem_id} with "
+                f"{drawn.finish_reason!r}; {LOWER}"
+            )
+        stopped = drawn.finish_reason == "stop"
+        if stopped and tokens and tokens[-1] in self._end_ids:
+            tokens = tokens[:-1]
+        if self.schedule is not None:
+            self.schedule.finished(request, len(tokens))
+        return Generation(
+            key=request.key,
+            token_ids=tokens,
+            finish="stop" if stopped else "length",
+            effective_temperature=effective_temperature(request.decoding),
+        )
+
+
+def sampling_params(request: Request, end_ids: Iterable[int]) -> Any:
+    """The request in vLLM's terms; every field that a model's generation_config might set is."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return SamplingParams(
+        **decoding_fields(request.decoding),
+        max_tokens=request.max_tokens,
+        seed=request.stream % 2**SEED_BITS,
+        stop_token_ids=sorted(end_ids),
+        detokenize=False,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def decoding_fields(decoding: DecodingConfig) -> dict[str, float]:
+    """DecodingConfig as vLLM spells it (top_k 0 keeps all there too); all else is off."""
+    return {
+        "temperature": effective_temperature(decoding),
+        "top_k": decoding.top_k,
+        "top_p": decoding.top_p,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+    }
+
+
+@contextmanager
+def _engine_errors() -> Iterator[None]:
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    try:
+        yield
+    except EngineDeadError as error:
+        raise BackendError(f"the vLLM engine died (see its log above); {LOWER}") from error
+
+
+@contextmanager
+def _environment(name: str, value: str | None) -> Iterator[None]:
+    """Engine processes inherit it; None changes nothing."""
+    before = os.environ.get(name)
+    if value is not None:
+        os.environ[name] = value
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ.pop(name) if before is None else os.environ.__setitem__(name, before)

@@ -1,0 +1,272 @@
+"""The vLLM backend on a real engine (`make test-vllm`): same numbers as ours, and its own ends.
+
+Where vLLM is not installed only the refusals are tested.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.micro import Micro
+from ssd_eval import backends
+from ssd_eval.backends.base import Backend, Request
+from ssd_eval.decoding import DecodingConfig, truncate
+from ssd_eval.errors import UsageError
+from ssd_eval.records import SampleKey
+from ssd_eval.sample import plan, stream
+
+ROOT = Path(__file__).parents[1]
+real = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+pytestmark = pytest.mark.vllm
+GREEDY, USUAL = DecodingConfig(0.0), DecodingConfig(1.0, 20, 0.8)
+COMMAND = [sys.executable, "-c", "import cli; cli.main()"]
+PROBLEMS = Micro().problems()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _little_memory() -> None:
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Backend]:
+    loaded = backends.load("vllm", "organism", batch_size=64)
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture(scope="module")
+def ours() -> Backend:
+    return backends.load("hf", "organism", batch_size=64)
+
+
+def planned(backend: Backend, decoding: DecodingConfig, problems: int, samples: int) -> Any:
+    return plan(
+        PROBLEMS[:problems], decoding, samples=samples, max_tokens=200, seed=3, backend=backend
+    )
+
+
+def test_a_missing_vllm_is_named_with_its_install_line() -> None:
+    if find_spec("vllm") is not None:
+        pytest.skip("vLLM is installed")
+    with pytest.raises(UsageError, match=r"vLLM cannot be imported .*pip install 'ssd-eval\[vllm"):
+        backends.load("vllm", "organism")
+
+
+def test_an_option_of_another_engine_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="backend 'hf' has no --tensor-parallel; leave it out"):
+        backends.load("hf", "organism", tensor_parallel=2)
+
+
+@real
+def test_every_request_comes_back_once_without_its_end_token(engine: Backend) -> None:
+    asked = planned(engine, USUAL, problems=6, samples=8)
+    back = list(engine.generate(asked))
+    assert sorted(str(each.key) for each in back) == sorted(str(each.key) for each in asked)
+    assert {each.finish for each in back} <= {"stop", "length"}
+    for each in back:
+        assert "<|end|>" not in engine.decode(each.token_ids)
+        assert each.finish == "length" or len(each.token_ids) < 200
+
+
+@real
+def test_greedy_texts_equal_ours(engine: Backend, ours: Backend) -> None:
+    theirs = {each.key: each.token_ids for each in engine.generate(planned(engine, GREEDY, 24, 1))}
+    assert theirs == {
+        each.key: each.token_ids for each in ours.generate(planned(ours, GREEDY, 24, 1))
+    }
+
+
+@real
+def test_the_same_seeds_draw_the_same_in_any_order(engine: Backend) -> None:
+    asked = planned(engine, USUAL, problems=4, samples=4)
+    first = {each.key: each.token_ids for each in engine.generate(asked)}
+    again = {each.key: each.token_ids for each in engine.generate(asked[::-1])}
+    assert len(set(first.values())) > 8
+    same = sum(first[key] == again[key] for key in first)
+    assert same >= len(first) - 1  # a batch of another shape may round one token otherwise
+
+
+@real
+def test_no_temperature_above_two_is_served(engine: Backend) -> None:
+    with pytest.raises(UsageError, match=r"vLLM serves no temperature above 2, asked for 2\.5"):
+        next(engine.generate(planned(engine, DecodingConfig(2.5), 1, 1)))
+
+
+@real
+def test_a_prompt_beyond_the_context_is_refused_by_name(engine: Backend) -> None:
+    key = SampleKey(engine.fingerprint, "long one", "d", 0)
+    request = Request(key, (5,) * 512, USUAL, 9, 1)
+    with pytest.raises(UsageError, match="problem long one has 512 tokens and the context 512"):
+        next(engine.generate([request]))
+
+
+@real
+def test_a_closed_iterator_leaves_the_engine_free(engine: Backend) -> None:
+    drawing = engine.generate(planned(engine, USUAL, problems=8, samples=8))
+    next(drawing)
+    drawing.close()
+    assert len(list(engine.generate(planned(engine, GREEDY, 2, 1)))) == 2
+
+
+def contexts(ours: Backend, count: int) -> list[tuple[int, ...]]:
+    """Prompts with the beginning of a completion: places of every kind."""
+    found: list[tuple[int, ...]] = []
+    for request in planned(ours, USUAL, problems=96, samples=1):
+        [drawn] = ours.generate([request])
+        for cut in range(1, len(drawn.token_ids), 5):
+            found.append(request.prompt_ids + drawn.token_ids[:cut])
+    return found[:count]
+
+
+def processed(
+    checkpoint: str, contexts: list[tuple[int, ...]], decoding: DecodingConfig
+) -> list[dict[int, float]]:
+    """vLLM's own log-probabilities of the next token, after temperature, top-k and top-p."""
+    from vllm import LLM, SamplingParams
+    from vllm.inputs import TokensPrompt
+
+    from ssd_eval.backends.replica import decoding_fields
+    from ssd_eval.checkpoint import folder
+
+    llm = LLM(
+        str(folder(checkpoint)), dtype="float32", logprobs_mode="processed_logprobs",
+        max_logprobs=-1, max_num_seqs=64, enforce_eager=True, disable_log_stats=True,
+    )  # fmt: skip
+    params = SamplingParams(**decoding_fields(decoding), max_tokens=1, logprobs=-1, seed=1)
+    outputs = llm.generate([TokensPrompt(prompt_token_ids=list(c)) for c in contexts], params)
+    rows = [{i: each.logprob for i, each in out.outputs[0].logprobs[0].items()} for out in outputs]
+    llm.llm_engine.engine_core.shutdown()
+    return rows
+
+
+@real
+def test_the_truncated_distribution_is_ours_to_a_ten_thousandth(ours: Any) -> None:
+    import torch
+
+    places = contexts(ours, 1000)
+    assert len(places) == 1000
+    theirs = processed("organism", places, USUAL)
+    apart, worst = 0, 0.0
+    for place, row in zip(places, theirs, strict=True):
+        with torch.inference_mode():
+            logits = ours._model(torch.tensor([place])).logits[0, -1:].double()
+        expected = truncate(logits, USUAL).exp()[0]
+        if near_the_edge(logits, USUAL):
+            apart += 1
+            continue
+        found = torch.zeros_like(expected)
+        for token, value in row.items():
+            found[token] = float(torch.tensor(value).exp())
+        worst = max(worst, float((found - expected).abs().max()))
+    print(f"largest difference {worst:.1e}; {apart} contexts at the edge of top-p set apart")
+    assert worst < 1e-4
+    assert apart <= 10
+
+
+def near_the_edge(logits: Any, decoding: DecodingConfig) -> bool:
+    """A cumulative mass within 1e-5 of top-p: rounding decides which side it falls on."""
+    from dataclasses import replace
+
+    masses = truncate(logits, replace(decoding, top_p=1.0)).exp()[0].sort(descending=True).values
+    return bool(((masses.cumsum(0) - decoding.top_p).abs() < 1e-5).any())
+
+
+@real
+@pytest.mark.parametrize(
+    "decoding", [USUAL, DecodingConfig(1.6, 20, 0.8), DecodingConfig(1.2, 0, 0.95)], ids=str
+)
+def test_twenty_thousand_draws_are_from_our_distribution(
+    engine: Backend, ours: Any, decoding: DecodingConfig
+) -> None:
+    import numpy as np
+    import torch
+    from scipy.stats import chisquare
+
+    [request, *_] = planned(engine, decoding, problems=1, samples=1)
+    prompt = request.prompt_ids + contexts(ours, 1)[0][len(request.prompt_ids) :]
+    draws = 20_000
+    asked = [
+        Request(
+            SampleKey("c", "p", "d", i), prompt, decoding, 1, stream(0, "chi", str(decoding), i)
+        )
+        for i in range(draws)
+    ]
+    # An end token is cut off the ids: its draw comes back empty.
+    ends = min(ours._chat.end_ids)
+    counts = np.zeros(ours._config.vocab_size)
+    for each in engine.generate(asked):
+        counts[each.token_ids[0] if each.token_ids else ends] += 1
+    with torch.inference_mode():
+        logits = ours._model(torch.tensor([prompt])).logits[0, -1:].double()
+    expected = truncate(logits, decoding).exp()[0].numpy() * draws
+    assert counts[expected == 0].sum() == 0
+    common = expected >= 5
+    pooled = np.append(counts[common], counts[~common].sum())
+    wanted = np.append(expected[common], expected[~common].sum())
+    keep = wanted > 0
+    if keep.sum() > 1:
+        assert chisquare(pooled[keep], wanted[keep]).pvalue > 0.01 / 3  # Holm's first step
+
+
+def sweep(run_dir: Path, *more: str) -> list[str]:
+    small = (
+        "--limit",
+        "6",
+        "--samples",
+        "2",
+        "--k",
+        "1",
+        "--t-eval",
+        "1.0",
+        "--prompts-limit",
+        "8",
+    )
+    training = ("--samples-per-prompt", "1", "--epochs", "1", "--batch-size", "4")
+    return [
+        *COMMAND, "sweep", "--backend", "vllm", "--sampling-batch", "32", "--json",
+        *small, *training, "--run-dir", str(run_dir), *more,
+    ]  # fmt: skip
+
+
+@real
+def test_a_sweep_runs_and_goes_on_after_its_engine_was_killed(tmp_path: Path) -> None:
+    import psutil
+
+    command = sweep(tmp_path / "run", "--samples", "40", "--max-tokens", "300")
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    records = tmp_path / "run" / "completions.jsonl"
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and process.poll() is None:
+        if records.exists() and records.read_bytes().count(b"\n") > 20:
+            break
+        time.sleep(0.05)
+    victims = [
+        each for each in psutil.Process(process.pid).children(recursive=True)
+        if "EngineCore" in each.name() or "EngineCore" in " ".join(each.cmdline())
+    ]  # fmt: skip
+    assert victims, "no engine process found"
+    for each in victims:
+        each.send_signal(signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, errors
+    assert "the vLLM engine died" in errors
+    kept = records.read_bytes()
+    again = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert again.returncode == 0, again.stderr
+    assert records.read_bytes().startswith(kept)
+    result = json.loads(again.stdout)
+    assert result["main"][0]["groups"][0]["base"]["problems"] == 6
