@@ -220,7 +220,7 @@ def test_lanes_draw_the_same_and_share_prefills(organism: Any) -> None:
 
 
 def lanes_alive() -> int:
-    return sum(thread.name.startswith("hf-lane") for thread in threading.enumerate())
+    return sum(thread.name.startswith("lane-") for thread in threading.enumerate())
 
 
 def test_closing_early_stops_the_lanes_and_gives_the_threads_back(organism: Any) -> None:
