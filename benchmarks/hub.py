@@ -21,13 +21,24 @@ def cached(name: str, *, repo: str = LCB_REPO, revision: str = LCB_REVISION) -> 
     return Path(found) if isinstance(found, str) else None
 
 
-def download(name: str, size: int, *, repo: str = LCB_REPO, revision: str = LCB_REVISION) -> Path:
+LCB_FIX = "or put the file into a folder and give that with --data-dir or SSD_EVAL_LCB_DIR"
+
+
+def download(
+    name: str,
+    size: int | None,
+    *,
+    repo: str = LCB_REPO,
+    revision: str = LCB_REVISION,
+    fix: str = LCB_FIX,
+) -> Path:
     """The file from the cache, or else from the hub. `size` in bytes, for the message alone.
 
     Raises BenchmarkError that says what was wanted, from where, and what else would do.
     """
     if found := cached(name, repo=repo, revision=revision):
         return found
+    about = f" ({megabytes(size)})" if size else ""
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     try:
@@ -38,10 +49,9 @@ def download(name: str, size: int, *, repo: str = LCB_REPO, revision: str = LCB_
     except Exception as error:
         # The client raises from several libraries (HTTP, OS, its own); all mean the same here.
         raise BenchmarkError(
-            f"{name} ({megabytes(size)}) of {repo} at {revision[:8]} is not in the hub's cache "
+            f"{name}{about} of {repo} at {revision[:8]} is not in the hub's cache "
             f"and {constants.ENDPOINT} did not give it ({type(error).__name__}: "
-            f"{_first_line(error)}); check the network, or put the file into a folder and give "
-            "that with --data-dir or SSD_EVAL_LCB_DIR"
+            f"{_first_line(error)}); check the network, {fix}"
         ) from error
 
 

@@ -82,7 +82,7 @@ class FileBenchmark:
     def prompts(self) -> tuple[Problem, ...]:
         raise BenchmarkError(
             f"{self.name} has no SSD prompt pool: a file's problems are for scoring; "
-            "train on the prompts of a benchmark that has them, such as micro"
+            "give a file of other prompts with --prompts"
         )
 
 

@@ -42,7 +42,9 @@ DEFAULT_PRESET = "organism"
 # stays true. All other settings decide what a record means, and name the run.
 EXTENSIBLE = frozenset({"t_eval", "top_k", "top_p", "samples", "k", "limit", "profile"})
 # How fast and where, never what.
-INCIDENTAL = frozenset({"device", "sampling_batch", "unsafe", "data_dir", *backends.OPTIONS})
+INCIDENTAL = frozenset(
+    {"device", "sampling_batch", "unsafe", "data_dir", "allow_overlap", *backends.OPTIONS}
+)
 QUICK: Mapping[str, object] = {
     "t_eval": (0.7, 1.0, 1.5),
     "limit": 24,
@@ -89,6 +91,11 @@ class RunConfig(BaseModel):
     train_top_k: int = Field(description="its top-k")
     train_top_p: float = Field(description="its top-p")
     samples_per_prompt: int = Field(ge=1, description="training completions of each prompt")
+    prompts: str | None = Field(
+        None, description="SSD prompts: a file or hub:OWNER/NAME/PATH; none: the benchmark's own"
+    )
+    prompts_field: str | None = Field(None, description="the field that holds them")
+    allow_overlap: bool = Field(False, description="train on prompts that are scored too")
     prompts_limit: int | None = Field(None, ge=1, description="sample the first so many prompts")
     epochs: int | None = Field(None, ge=1, description="passes over the training data")
     iterations: int | None = Field(None, ge=1, description="optimiser steps, instead of epochs")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from benchmarks import prompts
 from benchmarks.base import identity
 from sandbox.pool import Pool
-from ssd_eval import checkpoint, environment
+from ssd_eval import checkpoint, environment, training_pool
 from ssd_eval.backends import FOLDERS
 from ssd_eval.errors import UsageError
 from ssd_eval.store import RunStore
@@ -39,6 +39,9 @@ def opened(
 ) -> Iterator[Sweep]:
     """A sweep ready to work on. Its folder says interrupted, unless the block ends normally."""
     benchmark, problems = evaluation_problems(config)
+    pool_of_prompts = training_pool.checked(config, benchmark)
+    if pool_of_prompts:
+        progress.note(f"SSD prompts: {pool_of_prompts['prompts']}; {pool_of_prompts['said']}")
     fingerprints = _fingerprints(config)
     wording = prompts.wording(config.prompt, prompts.system_message(config.prompt, config.system))
     with (
@@ -50,6 +53,7 @@ def opened(
             pinned={
                 **_executor(pool),
                 "the wording of prompts": wording,
+                **({"the SSD prompts": str(pool_of_prompts["digest"])} if pool_of_prompts else {}),
                 **{f"problem {each.id}": each.digest() for each in problems},
             },
             manifest={
@@ -59,6 +63,7 @@ def opened(
                 "checkpoints": fingerprints,
                 "benchmark": identity(benchmark, problems),
                 "prompts": {"style": config.prompt, "wording": wording},
+                "training_prompts": pool_of_prompts or None,
                 "sandbox": {**pool.describe(), "profile": config.profile},
             },
         ) as store,

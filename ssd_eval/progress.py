@@ -26,6 +26,10 @@ class Progress(Protocol):
         """`done` is what an earlier run of the job finished; speed and estimate leave it out."""
         ...
 
+    def note(self, text: str) -> None:
+        """A line that the user should see."""
+        ...
+
 
 class StageContext(Protocol):
     def __enter__(self) -> Stage: ...
@@ -41,6 +45,9 @@ class Silent:
         yield self
 
     def advance(self, count: int = 1, note: str = "") -> None:
+        pass
+
+    def note(self, text: str) -> None:
         pass
 
 
@@ -69,6 +76,9 @@ class Bars:
             yield Silent()
         seconds = time.perf_counter() - started
         self._console.print(f"{name}: {total} in {seconds:.1f} s", style="dim", highlight=False)
+
+    def note(self, text: str) -> None:
+        self._console.print(text, highlight=False)
 
     @contextmanager
     def _shown(self) -> Iterator[rich_progress.Progress]:

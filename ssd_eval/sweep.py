@@ -22,6 +22,7 @@ from ssd_eval.errors import UsageError
 from ssd_eval.grade import check_gradable
 from ssd_eval.sample import Prompting, plan
 from ssd_eval.store import RunStore
+from ssd_eval.training_pool import pool
 
 if TYPE_CHECKING:
     from ssd_eval.backends.base import Backend, Request
@@ -72,8 +73,13 @@ def evaluation_problems(config: RunConfig) -> tuple[Benchmark, tuple[Problem, ..
 
 
 def training_prompts(config: RunConfig, benchmark: Benchmark) -> tuple[Problem, ...]:
-    """The prompts that SSD samples from; none of them is among the evaluation problems."""
-    return benchmark.prompts()[: config.prompts_limit]
+    """The prompts that SSD samples from; none of them is among the evaluation problems.
+
+    Of a pool of the user's own `training_pool.checked` has seen to that. Raises BenchmarkError.
+    """
+    if config.prompts is None:
+        return benchmark.prompts()[: config.prompts_limit]
+    return pool(config).problems[: config.prompts_limit]
 
 
 def run(job: Sweep) -> SweepResult:

@@ -113,6 +113,7 @@ def test_digest_changes_with_what_a_record_means_and_with_nothing_else() -> None
     free |= {"device": "cpu", "sampling_batch": 3, "unsafe": True, "data_dir": "d"}
     free |= {"tensor_parallel": 2, "data_parallel": 2, "max_model_len": 9, "base_url": "u"}
     free |= {"gpu_memory_utilization": 0.5}
+    free["allow_overlap"] = True
     assert set(free) == EXTENSIBLE | INCIDENTAL
     assert config(**free).digest() == usual.digest()
 
