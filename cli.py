@@ -295,6 +295,27 @@ def score(file: Path, as_json: bool, no_color: bool, **settings: Any) -> None:
 
 
 @cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--t-eval", type=float, help="Temperature of the samples; the nearest to 1.")
+@click.option("--problem", metavar="ID", help="Whose code is shown; the one that parts most.")
+@click.option("--partings", default=8, show_default=True, help="Rows of `they part here`.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
+@click.option("--dtype", default="auto", show_default=True, help="Of the models' weights.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw a .png, .svg or .pdf file.")
+@output_options
+def redundancy(run: Path, as_json: bool, no_color: bool, **settings: Any) -> None:
+    """Show where samples of one prompt agree and part, in a finished RUN folder."""
+    from ssd_eval.agreement import analysed
+
+    out, err = _consoles(no_color)
+    analysis = analysed(run, progress=_bars(err), **settings)
+    if as_json:
+        _print_json(analysis.result.to_json())
+    else:
+        out.print(analysis.report())
+
+
+@cli.command()
 @click.option("--root", type=Numbers(float), help="Head probabilities at the root.")
 @click.option("--fork", type=Numbers(float), help="At the fork; token 0 passes.")
 @click.option("--lock", type=Numbers(float), help="At a lock; token 0 passes.")
