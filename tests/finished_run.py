@@ -1,4 +1,4 @@
-"""A finished run folder in seconds: the organism and a perturbed twin on a few micro problems."""
+"""A finished run folder in seconds: the organism and a sharpened twin on a few micro problems."""
 
 from __future__ import annotations
 
@@ -13,21 +13,17 @@ from ssd_eval.sample import plan, sample
 from ssd_eval.store import RunStore
 from ssd_eval.sweep import evaluation_problems
 
-SAMPLES = 4
+SAMPLES = 5
 TEMPERATURES = (1.0, 1.5)
 
 
-def perturbed(folder: Path) -> Path:
-    """The organism with slightly moved weights: another fingerprint, other distributions."""
-    import torch
+def sharpened(folder: Path) -> Path:
+    """The organism with its logits times 1.3: what a temperature of 1 / 1.3 would make of it."""
     from safetensors.torch import load_file, save_file
 
     shutil.copytree(checkpoint.folder("organism"), folder)
     weights = load_file(folder / "model.safetensors")
-    torch.manual_seed(0)
-    for name, value in weights.items():
-        if name.endswith("down_proj.weight"):
-            weights[name] = value + 0.05 * value.std() * torch.randn_like(value)
+    weights["model.norm.weight"] *= 1.3
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
@@ -44,7 +40,7 @@ def finished_run(folder: Path, **changes: object) -> Path:
     base = {"name": "organism", "fingerprint": checkpoint.fingerprint("organism")}
     fields = {"config": config.to_json(), "checkpoints": {"base": base}}
     with RunStore.open(folder, digest=config.digest(), manifest=fields) as store:
-        perturbed(folder / stages.DISTILLED)
+        sharpened(folder / stages.DISTILLED)
         for name in names.values():
             backend = load("hf", name)
             requests = plan(
