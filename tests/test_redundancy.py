@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def analysis(folder: Path) -> Analysis:
-    return analysed(folder, t_eval=1.5, progress=Silent(), **SETTINGS)  # type: ignore[arg-type]
+    return analysed(folder, t_eval=1.0, progress=Silent(), **SETTINGS)  # type: ignore[arg-type]
 
 
 def test_every_choice_equals_a_plain_forward_pass(folder: Path, analysis: Analysis) -> None:
@@ -45,7 +45,7 @@ def test_every_choice_equals_a_plain_forward_pass(folder: Path, analysis: Analys
     prompts = run.prompts(load("hf", "organism"))
     models = {role: load_model(run.checkpoints[role][0]) for role in finished.ROLES}
     for role in finished.ROLES:
-        samples = run.samples[role, DecodingConfig(1.5, 20, 0.8)]
+        samples = run.samples[role, DecodingConfig(1.0, 20, 0.8)]
         for choice in analysis.result.sides[role].choices[::17]:
             sampled = samples[choice.problem][choice.node.members[0]]
             ids = prompts[choice.problem] + sampled.token_ids[: choice.node.depth]
