@@ -60,10 +60,11 @@ def rate(pool: Pool, known: dict[str, Problem], name: str, samples: int, first: 
     programs = [
         Program(name, number, f"print(1)  # {first + number}", "given") for number in range(samples)
     ]
+    verdicts = grade_programs(programs, known, pool)
+    assert next(verdicts).passed  # until here the problem's tests are unpacked, once
     begun = time.perf_counter()
-    verdicts = list(grade_programs(programs, known, pool))
-    assert all(each.passed for each in verdicts), verdicts[0]
-    return samples / (time.perf_counter() - begun)
+    assert all(each.passed for each in verdicts)
+    return (samples - 1) / (time.perf_counter() - begun)
 
 
 def peak_mib() -> int:

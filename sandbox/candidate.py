@@ -13,7 +13,7 @@ import socket
 import time
 from functools import partial
 from types import CodeType, ModuleType
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from sandbox import boxes, child, linux, protocol, root
 from sandbox.confine import MIB, Confinement
@@ -45,6 +45,13 @@ class Inherited:
         self.baseline_kb = 0  # resident
 
 
+class Shared(NamedTuple):
+    """An input that came as a descriptor, with a position of its own for this job."""
+
+    file: int
+    size: int
+
+
 class Candidate:
     """`serve` once."""
 
@@ -53,6 +60,7 @@ class Candidate:
         self.inherited = inherited
         self.entry: str = header["entry"] or ""
         self.staged = True
+        self.shared: list[Shared] = []  # large inputs of the job
         self.limits: dict[str, float] = {**header["limits"], "mapped": inherited.mapped}
 
     def serve(self, source: bytes) -> bool | None:
@@ -80,12 +88,15 @@ class Candidate:
             return self._on_a_stage(code)
         by_name = b"/dev/stdin" in source
         while (test := self._next_test()) is not None:
-            self._test(code, *test, by_name)
+            self._test(code, test[0], _whole(test[1]), by_name)
         return True
 
-    def _next_test(self) -> tuple[str, bytes] | None:
+    def _next_test(self) -> tuple[str, bytes | Shared] | None:
+        """Its kind and input."""
         header, blobs = protocol.receive(self.sock)
-        return (header["kind"], blobs[0]) if header["op"] == "test" else None
+        if header["op"] != "test":
+            return None
+        return header["kind"], blobs[0] if blobs else self.shared[header["shared"]]
 
     def _on_a_stage(self, code: CodeType) -> bool:
         """All tests in one set of mounts; False once a test has touched them."""
@@ -95,8 +106,13 @@ class Candidate:
             return False
         child.fresh_interpreter()
         while (test := self._next_test()) is not None:
-            kind, data = test
-            stage.streams.renew(data)
+            kind, given = test
+            if kind == "stdin" and isinstance(given, Shared):
+                data = b""
+                stage.streams.renew(given.file)
+            else:
+                data = _whole(given)
+                stage.streams.renew(data)
             namespace = child.entered(self.inherited.modules_by_kind[kind])
             started = time.monotonic()
             pid, pidfd = stage.start(partial(self._program, code, namespace, kind, data))
@@ -222,3 +238,12 @@ def _soft_limit(which: int, value: int) -> Any:
         yield
     finally:
         resource.setrlimit(which, (soft, hard))
+
+
+def _whole(given: bytes | Shared) -> bytes:
+    if isinstance(given, bytes):
+        return given
+    parts = bytearray()
+    while len(parts) < given.size:
+        parts += os.pread(given.file, given.size - len(parts), len(parts))
+    return bytes(parts)

@@ -17,6 +17,7 @@ from types import TracebackType
 from sandbox import tiers
 from sandbox.asserted import AssertionTrial
 from sandbox.base import Answers, Job, Limits, Outcome, SandboxError, Tier
+from sandbox.inputs import Inputs
 from sandbox.profiled import ProfiledTrial
 from sandbox.trial import Lost, Trial
 from sandbox.worker import Zygote, proven
@@ -45,6 +46,7 @@ class Pool:
         self._modules = tiers.third_party()
         self._todo: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._alone = _Alone()
+        self._inputs = Inputs()
         self._closed = False
         self._workers: list[_Worker] = []
         reasons: dict[Tier, str] = {}
@@ -121,21 +123,29 @@ class Pool:
 
         Raises Lost.
         """
-        kind = _trial(job)
-        first = kind(zygote.sock, job)
+        first = self._trial(zygote, job)
         with self._alone.beside_others():
             outcome = first.run()
         if outcome.status != "time_limit" or not first.was_busy:
             return outcome
         with self._alone.alone():
-            again = kind(zygote.sock, job).run()
+            again = self._trial(zygote, job).run()
         return again if again.status == "time_limit" else replace(again, flaky=True)
+
+    def _trial(self, zygote: Zygote, job: Job) -> Trial | ProfiledTrial:
+        """Checks are the same under every profile: no other scorer has them."""
+        if job.tests and job.tests[0].kind == "assertion":
+            return AssertionTrial(zygote.sock, job)
+        if job.profile == "faithful":
+            return Trial(zygote.sock, job, self._inputs)
+        return ProfiledTrial(zygote.sock, job)
 
     def close(self) -> None:
         """Ends all processes; programs that still run are killed."""
         if not self._closed:
             self._closed = True
             _end(self._workers, self._todo)
+            self._inputs.close()
 
     def __enter__(self) -> Pool:
         return self
@@ -147,13 +157,6 @@ class Pool:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _trial(job: Job) -> type[Trial] | type[ProfiledTrial]:
-    """Checks are the same under every profile: no other scorer has them."""
-    if job.tests and job.tests[0].kind == "assertion":
-        return AssertionTrial
-    return Trial if job.profile == "faithful" else ProfiledTrial
 
 
 class _Worker:

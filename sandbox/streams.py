@@ -20,7 +20,7 @@ class Streams:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.stdin = _memory_file("stdin", data)
+        self.stdin = sealed_file("stdin", data)
         self.out = [_memory_file(name) for name in ("stdout", "result", "stderr")]
 
     def install(self, done: int, keep: int | None = None) -> int:
@@ -67,8 +67,14 @@ class Placed:
         self.renew(b"")
         open_streams()
 
-    def renew(self, data: bytes) -> None:
-        """Empty outputs, and standard input with `data`, to be read only."""
+    def renew(self, data: bytes | int) -> None:
+        """Empty outputs, and standard input with `data`, to be read only; an int: that file."""
+        if isinstance(data, int):
+            os.closerange(0, RESULT + 1)
+            os.lseek(data, 0, os.SEEK_SET)  # two tests of a job may share it
+            os.dup2(data, 0)
+            self._renew_outputs()
+            return
         path = "stdin"
         writing = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=self._folder)
         _write(writing, data)
@@ -76,11 +82,14 @@ class Placed:
         os.closerange(0, RESULT + 1)
         # Each takes the lowest number that is free.
         os.open(path, os.O_RDONLY, dir_fd=self._folder)
+        self._renew_outputs()
+        os.unlink(path, dir_fd=self._folder)
+
+    def _renew_outputs(self) -> None:
         for _ in range(RESULT):
             os.open(".", os.O_RDWR | os.O_TMPFILE, 0o600, dir_fd=self._folder)
         for number in range(RESULT + 1):
             os.set_inheritable(number, True)
-        os.unlink(path, dir_fd=self._folder)
 
     def sizes(self) -> list[int]:
         return [os.fstat(fd).st_size for fd in _OUT]
@@ -116,13 +125,17 @@ def _close_all_but(kept: list[int]) -> None:
         os.closerange(low + 1, high)
 
 
-def _memory_file(name: str, data: bytes | None = None) -> int:
-    fd = os.memfd_create(name, os.MFD_ALLOW_SEALING)
-    if data is not None:
-        _write(fd, data)
-        os.lseek(fd, 0, os.SEEK_SET)
-        fcntl.fcntl(fd, _F_ADD_SEALS, _EVERY_SEAL)
+def sealed_file(name: str, data: bytes) -> int:
+    """A memory file with `data` that nobody can change, read from its start."""
+    fd = _memory_file(name)
+    _write(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    fcntl.fcntl(fd, _F_ADD_SEALS, _EVERY_SEAL)
     return fd
+
+
+def _memory_file(name: str) -> int:
+    return os.memfd_create(name, os.MFD_ALLOW_SEALING)
 
 
 def _write(fd: int, data: bytes) -> None:

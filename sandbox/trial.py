@@ -6,8 +6,10 @@ Standard library only. Holds the expected outputs, so it never runs in the zygot
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import socket
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -15,8 +17,10 @@ from sandbox import protocol
 from sandbox.base import Job, Outcome, Status, Test
 from sandbox.child import MEMORY_EXIT
 from sandbox.compare import compare_stdout, compare_value
+from sandbox.inputs import Inputs, is_large
 
 COMPILE_SECONDS = 20.0
+MOST_SHARED = 64  # large inputs of one job that come as descriptors
 GRACE_SECONDS = 10.0  # beyond a test's own wall limit, for the zygote to answer
 BUSY = 1.2  # wall seconds for each CPU second: above it something else had the core
 
@@ -30,8 +34,10 @@ class Trial:
 
     extra: ClassVar[dict[str, object]] = {}  # of the job's header: who serves it in the zygote
 
-    def __init__(self, sock: socket.socket, job: Job) -> None:
+    def __init__(self, sock: socket.socket, job: Job, inputs: Inputs | None = None) -> None:
         self._sock, self._job = sock, job
+        self._inputs = inputs or Inputs()
+        self._shared: dict[int, int] = {}
         self.was_busy = False
         self._passed = 0
         self._outputs: list[str] = []
@@ -48,7 +54,7 @@ class Trial:
             source = job.source.encode("utf-8", "surrogatepass")
             header = {"op": "job", "entry": job.entry_point, **self.extra}
             limits = {**asdict(job.limits), "wall_s": job.limits.wall_s}
-            self._send({**header, "limits": limits}, source)
+            self._begin({**header, "limits": limits}, source)
             answer, _ = self._receive(COMPILE_SECONDS)
             if answer["op"] == "lost":
                 return self._outcome("compile_error", _compiler_end(answer["status"]), None)
@@ -59,6 +65,21 @@ class Trial:
             return outcome
         except (protocol.Closed, TimeoutError) as error:
             raise Lost(str(error) or "no answer in time") from error
+
+    def _begin(self, header: dict[str, Any], source: bytes) -> None:
+        """The job, and a descriptor of each large input of it."""
+        with ExitStack() as stack:
+            files = [stack.enter_context(self._inputs.opened(each)) for each in self._large()]
+            sizes = {"shared": [os.fstat(file).st_size for file in files]} if files else {}
+            self._send({**header, **sizes}, source)
+            for file in files:
+                protocol.send_descriptor(self._sock, file)
+
+    def _large(self) -> list[Test]:
+        """Sets `_shared`: the place of each, by identity."""
+        found = [test for test in self._job.tests if is_large(test)][:MOST_SHARED]
+        self._shared = {id(test): place for place, test in enumerate(found)}
+        return found
 
     def _send(self, header: dict[str, Any], *blobs: bytes) -> None:
         self._sock.settimeout(GRACE_SECONDS + 60)
@@ -98,7 +119,11 @@ class Trial:
 
     def _one(self, test: Test) -> tuple[Status, str]:
         limits = self._job.limits
-        self._send({"op": "test", "kind": test.kind}, test.input.encode("utf-8", "surrogatepass"))
+        header = {"op": "test", "kind": test.kind}
+        if id(test) in self._shared:
+            self._send({**header, "shared": self._shared[id(test)]})
+        else:
+            self._send(header, test.input.encode("utf-8", "surrogatepass"))
         report, blobs = self._receive(limits.wall_s + GRACE_SECONDS)
         if report["op"] == "lost":
             raise Lost(f"the process that starts tests ended with status {report['status']}")

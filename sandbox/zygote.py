@@ -30,7 +30,7 @@ from types import ModuleType
 from typing import Any
 
 from sandbox import child, confine, linux, protocol, root, streams
-from sandbox.candidate import Candidate, Inherited
+from sandbox.candidate import Candidate, Inherited, Shared
 
 _own_package: list[ModuleType] = []  # out of programs' sight
 _AGAIN = 3  # the exit status that asks for another process
@@ -80,11 +80,25 @@ def _serve(sock: socket.socket, inherited: Inherited) -> None:
     while True:
         header, blobs = protocol.receive(sock)
         if header["op"] == "job":
-            _run(sock, inherited, header, blobs[0])
+            shared = [Shared(_received(sock), size) for size in header.pop("shared", [])]
+            _run(sock, inherited, header, blobs[0], shared)
+            for each in shared:
+                os.close(each.file)
 
 
-def _run(sock: socket.socket, inherited: Inherited, header: dict[str, Any], source: bytes) -> None:
+def _received(sock: socket.socket) -> int:
+    return streams.moved_up(protocol.receive_descriptor(sock))
+
+
+def _run(
+    sock: socket.socket,
+    inherited: Inherited,
+    header: dict[str, Any],
+    source: bytes,
+    shared: list[Shared],
+) -> None:
     server = _server(inherited, header)(sock, inherited, header)
+    server.shared = shared
     status = _in_a_fork(lambda: server.serve(source))
     if status == _AGAIN << 8:
         server.staged = False
