@@ -13,9 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.extract import extract
 from benchmarks.registry import load
@@ -102,10 +105,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--profile", choices=PROFILES, default="official")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", metavar="ID,...", help="problems; for a second look")
     parser.add_argument("--json", type=Path, help="write the disagreements there")
     parser.add_argument("--extraction-only", action="store_true")
     options = parser.parse_args()
     rows = outputs(options.folder)
+    if options.only:
+        rows = [each for each in rows if each["question_id"] in options.only.split(",")]
     other = extraction(rows)
     print(f"extraction: {len(rows) - len(other)} of {len(rows)} programs are the published ones")
     for number, rule, what in other:
