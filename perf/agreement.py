@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path[0] = str(HERE.parent)  # `sandbox` is the package, not the script beside this one
+sys.path.append(str(HERE))
 
 from agreement_pairs import Pair, pairs  # noqa: E402
 
@@ -49,7 +50,10 @@ REFUSED: dict[Profile, dict[str, str]] = {
         "tampering 75": _NOT_THERE,
         "tampering 78 two results": _BREAKS,
     },
-    "ml-ssd": {},
+    "ml-ssd": {
+        "tampering 75": _NOT_THERE,
+        "tampering 78 two results": _BREAKS,
+    },
 }
 
 
@@ -199,6 +203,8 @@ def _disagreements(
             reason = next((why for start, why in words if pair.id.startswith(start)), "")
             if outcome.detail.startswith("refused: "):
                 reason = outcome.detail
+            if ".Thread(" in pair.source and ".join(" not in pair.source:
+                reason = reason or "a race: it starts a thread and does not wait for it"
             found.append(
                 {"pair": pair.id, "there": theirs[pair.id], "here": asdict(outcome)}
                 | {"reason": reason}

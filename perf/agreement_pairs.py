@@ -182,6 +182,13 @@ def honest() -> Iterator[Pair]:
     for each in table.PROGRAMS:
         sums = tuple(_row_test(test) for test in table.SUMS)
         yield Pair(f"table {each.name}", Row("sums", sums), each.source)
+    calls = tuple(_row_test(test) for test in table.CALLS)
+    for each in table.CALLED:
+        yield Pair(f"table called {each.name}", Row("calls", calls, "add"), each.source)
+    for returned, expected, _ in table.VALUES:
+        tests = (_row_test(Test("functional", "[0]", expected)),)
+        row = Row(f"value {returned}", tests, "solve")
+        yield Pair(f"table value {returned}", row, f"def solve(_): return {returned}\n")
 
 
 def tampering() -> Iterator[Pair]:
