@@ -59,6 +59,15 @@ def _profile_option(**more: Any) -> Callable[[Command], Command]:
     )
 
 
+def _extractor_option(**more: Any) -> Callable[[Command], Command]:
+    return click.option(
+        "--extractor",
+        type=click.Choice(["ours", "official", "ml-ssd"]),
+        help="Whose rules find the program in an answer.",
+        **more,
+    )
+
+
 def _data_options(*, alone: bool) -> Callable[[Command], Command]:
     """`alone`: of a command that resolves no settings, so that click fills in what is not given."""
     tests: dict[str, Any] = {"envvar": "SSD_EVAL_TESTS", "default": "both"} if alone else {}
@@ -104,6 +113,7 @@ model_options = _stack(
 )
 benchmark_options = _stack(
     click.option("--benchmark", metavar="NAME|FILE", help="See `ssd-eval benchmarks`."),
+    _extractor_option(),
     _data_options(alone=False),
     click.option("--limit", type=int, help="Score the first so many problems."),
     click.option("--prompt", metavar="STYLE|FILE", help="simple, official, paper or a template."),
@@ -275,6 +285,8 @@ def evaluate(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) 
 @click.option("--memory-limit", type=int, default=1024, show_default=True, help="MiB per test.")
 @sandbox_options
 @_profile_option(envvar="SSD_EVAL_PROFILE", default="faithful")
+@_extractor_option(envvar="SSD_EVAL_EXTRACTOR", default="ours")
+@click.option("--compare-extractors", is_flag=True, help="What each extractor would score.")
 @output_options
 def score(file: Path, as_json: bool, no_color: bool, **settings: Any) -> None:
     """Grade a generations FILE against a benchmark.
@@ -313,6 +325,20 @@ def redundancy(run: Path, as_json: bool, no_color: bool, **settings: Any) -> Non
         _print_json(analysis.result.to_json())
     else:
         out.print(analysis.report())
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--format", "style", type=click.Choice(["lcb", "human-eval", "jsonl"]), required=True)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The file to write.")
+@click.option("--checkpoint", metavar="NAME", help="base, distilled or a fingerprint.")
+@click.option("--t-eval", "temperature", type=float, help="The evaluation temperature.")
+@output_options
+def export(as_json: bool, no_color: bool, run: Path, **choice: Any) -> None:
+    """Write a RUN's completions as LiveCodeBench's, human-eval's or our own file."""
+    from ssd_eval.export import export as write
+
+    _print_summary(write(run, **choice), as_json, _consoles(no_color)[0])
 
 
 @cli.command()

@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from benchmarks.base import Chosen
+from benchmarks.extract import Extractor
 from sandbox.base import Profile
 from ssd_eval import backends
 from ssd_eval.decoding import DecodingConfig
@@ -106,6 +107,7 @@ class RunConfig(BaseModel):
     max_tokens: int = Field(ge=1, description="longest completion")
     sampling_batch: int | None = Field(None, ge=1, description="rows decoded at once")
     seed: int = Field(0, ge=0, description="seeds sampling, training and resampling")
+    extractor: Extractor = Field("ours", description="whose rules find the program in an answer")
     profile: Profile = Field("faithful", description="whose rules decide verdicts")
     unsafe: bool = Field(False, description="allow a sandbox with resource limits only")
 

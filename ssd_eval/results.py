@@ -7,6 +7,7 @@ and prints nothing. The rules are design.md's, "Main table" and "Statistics".
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -39,6 +40,7 @@ class Cell:
     infra_errors: int
     flaky: int
     pass_at: Mapping[int, Estimate]
+    rules: Mapping[str, int] = field(default_factory=dict)  # completions by extraction rule
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -48,6 +50,7 @@ class Cell:
             "no_code_share": self.no_code_share,
             "infra_errors": self.infra_errors,
             "flaky": self.flaky,
+            "rules": dict(self.rules),
             **{f"pass@{k}": asdict(estimate) for k, estimate in self.pass_at.items()},
         }
 
@@ -305,6 +308,7 @@ def _cell(
         infra_errors=metrics.infra_errors(scores),
         flaky=sum(verdict.flaky for verdict in verdicts),
         pass_at={k: _estimate(_at(scores, k), scores) for k in ks},
+        rules=dict(Counter(verdict.rule for verdict in verdicts).most_common()),
     )
 
 

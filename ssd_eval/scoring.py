@@ -5,16 +5,19 @@ Samples nothing and keeps no run folder.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import registry
 from benchmarks.base import Chosen, identity
+from benchmarks.extract import Extractor
 from sandbox.base import Limits, Profile
 from sandbox.pool import Pool
 from ssd_eval.errors import UsageError
+from ssd_eval.extractors import ExtractorRow, compared, extractor_table
 from ssd_eval.grade import grade_programs
 from ssd_eval.interchange import read
 from ssd_eval.metrics import collect, summary
@@ -34,6 +37,12 @@ class Scored:
     metrics: dict[str, dict[str, object]]
     profile: dict[str, object]
     benchmark: dict[str, object]  # `benchmarks.base.identity`, of all its problems
+    extractors: tuple[ExtractorRow, ...] = ()  # where they were compared
+
+    @property
+    def rules(self) -> dict[str, int]:
+        """How many programs each extraction rule found, the most frequent first."""
+        return dict(Counter(verdict.rule for verdict in self.verdicts).most_common())
 
     def to_json(self) -> dict[str, Any]:
         rows = [
@@ -53,6 +62,8 @@ class Scored:
             "metrics": self.metrics,
             "sandbox": self.profile,
             "benchmark": self.benchmark,
+            "rules": self.rules,
+            **({"extractors": [asdict(row) for row in self.extractors]} if self.extractors else {}),
         }
 
 
@@ -70,6 +81,8 @@ def score_file(
     workers: int | None = None,
     unsafe: bool | None = None,
     profile: Profile = "faithful",
+    extractor: Extractor = "ours",
+    compare_extractors: bool = False,
     progress: Progress,
 ) -> Scored:
     """Grades every program of `file`. Problems without one are left out of the metrics.
@@ -88,7 +101,7 @@ def score_file(
     loaded = registry.load(benchmark, data_dir=data_dir, tests=tests, exclude_errata=exclude_errata)
     whole = loaded.problems()
     problems = {problem.id: problem for problem in whole}
-    programs = read(file, problems)
+    programs = read(file, problems, extractor)
     asked = {name: problems[name] for name in dict.fromkeys(p.problem_id for p in programs)}
     with (
         Pool(workers or os.cpu_count() or 1, limits, unsafe=bool(unsafe)) as pool,
@@ -101,11 +114,16 @@ def score_file(
         for verdict in graded:
             verdicts.append(verdict)
             stage.advance()
-        described = {**pool.describe(), "profile": profile}
+        described = {**pool.describe(), "profile": profile, "extractor": extractor}
+        others = (
+            compared(programs, asked, pool, limits=limits, profile=profile)
+            if compare_extractors
+            else ()
+        )
     place = {name: number for number, name in enumerate(asked)}
     verdicts.sort(key=lambda verdict: (place[verdict.key.problem_id], verdict.key.sample))
     metrics = summary(collect(verdicts, asked), k)
-    return Scored(tuple(verdicts), metrics, described, identity(loaded, whole))
+    return Scored(tuple(verdicts), metrics, described, identity(loaded, whole), others)
 
 
 def score_table(scored: Scored) -> Group:
@@ -113,7 +131,7 @@ def score_table(scored: Scored) -> Group:
 
     Under it the profile, where it is not ours.
     """
-    from rich.console import Group
+    from rich.console import Group, RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -132,7 +150,15 @@ def score_table(scored: Scored) -> Group:
         table.add_row(group, *counts, *values, share, str(row["infra_errors"]))
     of = scored.benchmark
     title = f"score on {of['name']} ({of['window']}), {of['problems']} problems in all"
-    return Group(Text(title, style="bold"), table, *profile_note(scored.verdicts[0].profile))
+    rules = ", ".join(f"{rule} {count}" for rule, count in scored.rules.items())
+    parts: list[RenderableType] = [
+        Text(title, style="bold"),
+        table,
+        Text(f"extraction rules: {rules}"),
+    ]
+    if scored.extractors:
+        parts += [Text(""), extractor_table(scored.extractors)]
+    return Group(*parts, *profile_note(scored.verdicts[0].profile))
 
 
 def _percent(value: object) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.base import Problem
+from benchmarks.extract import Extractor
 from sandbox.base import Executor, Limits
 from ssd_eval.backends.base import Backend, Request
 from ssd_eval.degenerate import screen
@@ -76,6 +77,7 @@ class Scoring:
     pool: Executor
     problems: Mapping[str, Problem]
     limits: Limits
+    extractor: Extractor = "ours"
 
 
 def score(
@@ -113,7 +115,9 @@ def _grading(
 ) -> Iterator[Grading]:
     """Writes down the CPU seconds too, also when it is left early. No bar where nothing is left."""
     name = f"grade {label}"
-    ledger = Ledger(scoring.problems, scoring.limits, profile=store.profile)
+    ledger = Ledger(
+        scoring.problems, scoring.limits, profile=store.profile, extractor=scoring.extractor
+    )
     if not missing:
         with Grading(ledger, scoring.pool, store.add_verdict) as grading:
             yield grading

@@ -204,7 +204,7 @@ def scored(
         seed=job.config.seed,
         backend=backend,
     )
-    scoring = stages.Scoring(job.pool, job.by_id, LIMITS)
+    scoring = stages.Scoring(job.pool, job.by_id, LIMITS, job.config.extractor)
     stages.score(job.store, backend, requests, scoring, job.progress, label)
     return requests
 

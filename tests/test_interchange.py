@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.base import Problem
 from ssd_eval.errors import UsageError
 from ssd_eval.interchange import Program, read
 
-KNOWN = {"a", "b"}
+KNOWN = {name: Problem(name, "", ()) for name in ("a", "b")}
 TEXT = "Sure:\n```python\nprint(1)\n```"
 
 
