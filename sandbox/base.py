@@ -90,7 +90,7 @@ class Outcome:
     tests_passed: int = 0
     tests: int = 0
     failed_test: int | None = None  # index of the first test that failed
-    flaky: bool = False  # a time limit that a retry alone turned into something else
+    flaky: bool = False  # stopped for want of CPU or memory, and not so in a second try alone
     # What the program answered in each test that ran, hashed; "" where it did not end normally.
     outputs: tuple[str, ...] = ()
 

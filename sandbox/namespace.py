@@ -83,8 +83,10 @@ def _limit_stack(size: int) -> None:
 def _own_uid() -> int:
     with open("/proc/self/uid_map") as file:
         ranges = [[int(part) for part in line.split()] for line in file]
+    # Pids differ within one pid namespace, and containers beside each other count the same uids.
+    own = os.getpid() + 2_654_435_761 * os.stat("/proc/self/ns/pid").st_ino
     for first, count in _UIDS:
-        uid = first + os.getpid() % count
+        uid = first + own % count
         if any(start <= uid < start + size for start, _, size in ranges):
             return uid
     raise OSError("no unprivileged uid is mapped here for programs to run as")

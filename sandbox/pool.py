@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from types import TracebackType
 
-from sandbox import tiers
+from sandbox import leftovers, tiers
 from sandbox.asserted import AssertionTrial
 from sandbox.base import Answers, Job, Limits, Outcome, SandboxError, Tier
 from sandbox.inputs import Inputs
@@ -60,6 +60,8 @@ class Pool:
 
     def _start(self, tier: Tier, workers: int) -> None:
         self._tier: Tier = tier
+        if tier != "A":  # which has no folders in the host's file system
+            leftovers.clear()
         started = [_Worker(self, tier) for _ in range(workers)]
         try:
             for worker in started:
@@ -121,16 +123,16 @@ class Pool:
     def grade(self, zygote: Zygote, job: Job) -> Outcome:
         """A time limit is tried once more with no neighbour, if the program lacked a whole core.
 
-        Raises Lost.
+        So is a program that the kernel killed while it used less than it may. Raises Lost.
         """
         first = self._trial(zygote, job)
         with self._alone.beside_others():
             outcome = first.run()
-        if outcome.status != "time_limit" or not first.was_busy:
+        if outcome.status not in ("time_limit", "memory_limit") or not first.was_busy:
             return outcome
         with self._alone.alone():
             again = self._trial(zygote, job).run()
-        return again if again.status == "time_limit" else replace(again, flaky=True)
+        return again if again.status == outcome.status else replace(again, flaky=True)
 
     def _trial(self, zygote: Zygote, job: Job) -> Trial | ProfiledTrial:
         """Checks are the same under every profile: no other scorer has them."""

@@ -23,7 +23,8 @@ _BLANK = re.compile(r"[ \t\r\n]*,?[ \t\r\n]*")
 
 
 class ProfiledTrial:
-    """`run` once. `was_busy`: it timed out and had less of a core than it wanted."""
+    """`run` once. `was_busy`: it timed out and had less of a core than it wanted, or was killed by
+    the kernel below its own limits."""
 
     def __init__(self, sock: socket.socket, job: Job) -> None:
         self._sock, self._job = sock, job
@@ -97,7 +98,8 @@ class ProfiledTrial:
         limits, status = self._job.limits, report["status"]
         killed = status & 0x7F
         if not report["began"]:
-            return "infra_error", f"the program's process could not be set up: {report['setup']}"
+            reason = report["setup"] or "it was killed"
+            raise Lost(f"the program's process could not be set up: {reason}")
         if self._failure is not None:
             self.was_busy = self._failure[0] == "time_limit" and _lacked_cpu(report)
             return self._failure
@@ -111,6 +113,7 @@ class ProfiledTrial:
         if self._finished:
             return "passed", ""
         if killed == signal.SIGKILL and not report["closed"]:
+            self.was_busy = True
             return "memory_limit", "killed by the kernel, which was out of memory"
         if killed == signal.SIGXCPU:
             return "time_limit", f"{report['cpu_s']:.1f} s CPU for all tests"

@@ -30,7 +30,8 @@ class Lost(Exception):
 
 
 class Trial:
-    """`run` once. `was_busy`: some test that timed out had less of a core than it wanted."""
+    """`run` once. `was_busy`: some test that timed out had less of a core than it wanted, or was
+    killed by the kernel below its own limits."""
 
     extra: ClassVar[dict[str, object]] = {}  # of the job's header: who serves it in the zygote
 
@@ -147,10 +148,11 @@ class Trial:
         return ("passed", "") if difference is None else ("wrong_answer", difference)
 
     def _stopped(self, report: dict[str, Any], stderr: bytes) -> tuple[Status, str] | None:
-        """The status of a program that did not end normally; None for one that did."""
+        """The status of a program that did not end normally; None for one that did. Raises Lost
+        where it never began."""
         limits, status = self._job.limits, report["status"]
         if not report["began"]:
-            return "infra_error", f"a test could not be set up: {report['setup']}"
+            raise Lost(f"a test could not be set up: {report['setup'] or 'its process was killed'}")
         if max(report["written"]) >= limits.output_mb << 20:
             return "output_limit", f"more than {limits.output_mb} MiB of output"
         killed = status & 0x7F
@@ -161,7 +163,10 @@ class Trial:
             return "memory_limit", f"{report['memory_mb']:.0f} MiB, limit {limits.memory_mb}"
         if status >> 8 == MEMORY_EXIT and not killed:
             return "memory_limit", "MemoryError"
-        if killed == signal.SIGKILL:  # neither ours nor its own: pid 1 can't kill itself
+        if killed == signal.SIGKILL:
+            # Out of memory, for whose sake we can't tell; or its own doing, where it can: a second
+            # try tells them apart.
+            self.was_busy = True
             return "memory_limit", "killed by the kernel, which was out of memory"
         if killed:
             return "runtime_error", f"killed by {_name(killed)}"

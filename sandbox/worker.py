@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sandbox import boxes, namespace, protocol
+from sandbox import namespace, protocol
 from sandbox.base import Job, SandboxError, Test, Tier
+from sandbox.leftovers import Folder
 
 HELLO_SECONDS = 30.0
 CLOSE_SECONDS = 2.0
@@ -24,10 +25,15 @@ class Zygote:
 
     def __init__(self, tier: Tier, modules: dict[str, str], stack_mb: int) -> None:
         self.sock, theirs = socket.socketpair()
-        self._boxes = None if tier == "A" else boxes.make()
+        self._boxes = None if tier == "A" else Folder()
         package = str(Path(__file__).parent.parent)
         launch = namespace.LAUNCH.format(stage="namespace")
-        arguments = [tier, str(stack_mb), self._boxes or "", json.dumps(modules)]
+        arguments = [
+            tier,
+            str(stack_mb),
+            self._boxes.path if self._boxes else "",
+            json.dumps(modules),
+        ]
         with theirs:
             inside = str(theirs.fileno())
             self.process = subprocess.Popen(
@@ -89,7 +95,7 @@ class Zygote:
             self.process.kill()  # the kernel then kills the rest
             self.process.wait()
         if self._boxes is not None:
-            boxes.remove(self._boxes)
+            self._boxes.close()
 
 
 def _ticks(stat: str) -> int:
