@@ -34,6 +34,11 @@ _AF_UNIX = 1
 _REFUSED_FCNTL = (5, 6, 7, 8, 10, 15, 36, 37, 38, 1024, 1026, 1033)
 
 
+# Who gets signals on a socket's events (FIOSETOWN, SIOCSPGRP), and a terminal's input.
+_REFUSED_IOCTL = (0x8901, 0x8902, 0x5412, 0x541C)
+_PR_SET_PDEATHSIG, _SIGKILL = 1, 9
+
+
 def build(machine: str, *, own_pid: int | None = None, forks_tests: bool = False) -> bytes:
     """The filter, 8 bytes an instruction. `forks_tests`: for the parent of tests, who inherit it.
 
@@ -54,6 +59,8 @@ def build(machine: str, *, own_pid: int | None = None, forks_tests: bool = False
     code += _only(numbers["clone"], 0, CLONE_THREAD, mask=_CLONE_LOOKED_AT)
     code += _only(numbers["socketpair"], 0, _AF_UNIX)
     code += _none_of(numbers["fcntl"], 1, _REFUSED_FCNTL)
+    code += _none_of(numbers["ioctl"], 1, _REFUSED_IOCTL)
+    code += _dying_with_its_parent(numbers["prctl"])
     if own_pid is not None:
         code += _all_denied(DENIED_ON_HOST_FILES, column) + _all_denied(SIGNALS, column)
         code += _only(numbers["kill"], 0, own_pid) + _only(numbers["tgkill"], 0, own_pid)
@@ -109,6 +116,19 @@ def _fork_by_the_privileged(number: int) -> list[bytes]:
         _instruction(_EQUAL, 0, 1, FORK_TEST),
         _returning(ALLOW),
         _load(_NUMBER),
+    ]
+
+
+def _dying_with_its_parent(number: int) -> list[bytes]:
+    """A program can't decide to outlive its parent; all else that prctl does is allowed."""
+    return [
+        _instruction(_EQUAL, 0, 6, number),
+        _load_argument(0),
+        _instruction(_EQUAL, 0, 2, _PR_SET_PDEATHSIG),
+        _load_argument(1),
+        _instruction(_EQUAL, 0, 1, _SIGKILL),
+        _returning(ALLOW),
+        _returning(ERRNO | EPERM),
     ]
 
 

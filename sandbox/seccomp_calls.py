@@ -172,6 +172,8 @@ INSPECTED: dict[str, tuple[int, int]] = {
     "clone3": (435, 435),
     "fcntl": (72, 25),
     "socketpair": (53, 199),
+    "ioctl": (16, 29),
+    "prctl": (157, 167),
     "kill": (62, 129),
     "tgkill": (234, 131),
     "prlimit64": (302, 261),

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from hostile_attempts import ATTEMPTS
 from hostile_programs import PROGRAMS, Attempt
 
 import sandbox
@@ -26,6 +27,7 @@ from sandbox.tiers import probe
 LIMITS = Limits(cpu_s=0.5, memory_mb=192, output_mb=4, box_mb=4)
 AVAILABLE = {offer.tier: offer for offer in probe()}
 SECRET = "the secret"
+ALL = PROGRAMS | ATTEMPTS
 HONEST = Job("honest", "print(int(input()))", (Test("stdin", "1", "1"),), limits=LIMITS)
 
 
@@ -99,18 +101,23 @@ def run(pool: Pool, surroundings: Surroundings, attempt: Attempt) -> Outcome:
     return outcome
 
 
+def test_the_tables_share_no_name() -> None:
+    assert len(ALL) == len(PROGRAMS) + len(ATTEMPTS)
+    assert len(ATTEMPTS) >= 40
+
+
 def test_every_number_of_the_specification_is_here() -> None:
     elsewhere = {13, 67}  # below
     assert {int(name[:2]) for name in PROGRAMS} | elsewhere == set(range(1, 83))
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", ALL)
 def test_hostile_program_gets_its_verdict(
     pool: Pool, surroundings: Surroundings, name: str
 ) -> None:
     before = _descendants(os.getpid())
-    outcome = run(pool, surroundings, PROGRAMS[name])
-    assert outcome.status in PROGRAMS[name].allowed, outcome
+    outcome = run(pool, surroundings, ALL[name])
+    assert outcome.status in ALL[name].allowed, outcome
     end = time.monotonic() + 2  # the candidate's process ends after its outcome is told
     while (left := _descendants(os.getpid()) - before) and time.monotonic() < end:
         time.sleep(0.01)
@@ -214,7 +221,7 @@ def test_hostile_programs_get_their_verdicts_without_root(
         (home / "tmp").chmod(0o777)
         shutil.copytree(Path(sandbox.__file__).parent, home / "sandbox",
                         ignore=shutil.ignore_patterns("__pycache__"))  # fmt: skip
-        for script in ("hostile_programs.py", "unprivileged_run.py"):
+        for script in ("hostile_programs.py", "hostile_attempts.py", "unprivileged_run.py"):
             shutil.copy(here / script, home)
         command = [python, "-B", "unprivileged_run.py", tier, json.dumps(surroundings.words())]
         result = subprocess.run(
@@ -227,7 +234,7 @@ def test_hostile_programs_get_their_verdicts_without_root(
     if "refused" in said:
         pytest.skip(said["refused"])
     assert said["uid"] == 65534
-    assert len(said["outcomes"]) == len(PROGRAMS)
-    wrong = [o for o in said["outcomes"] if o["status"] not in PROGRAMS[o["key"]].allowed]
+    assert len(said["outcomes"]) == len(ALL)
+    wrong = [o for o in said["outcomes"] if o["status"] not in ALL[o["key"]].allowed]
     assert wrong == []
     assert surroundings.changes() == []

@@ -230,7 +230,7 @@ import sys
 from sandbox.base import Job, Limits, Test
 from sandbox.pool import Pool
 source, count, tier = sys.argv[1:]
-limits = Limits(cpu_s=5, memory_mb=128)
+limits = Limits(cpu_s=5, memory_mb=512)
 with Pool(2, limits, tier=tier) as pool:
     print("ready", flush=True)
     jobs = [Job(str(n), source, (Test("stdin", str(n), str(n)),) * 3, limits=limits)
@@ -282,7 +282,7 @@ def test_evaluators_at_once_do_not_disturb_each_other(tier: str, tmp_path: Path)
     """Nor do they clear each other's folders away, and threads are counted apart."""
     source = (
         "import threading\nx = input()\nopen('f', 'w').write(x)\n"
-        "ts = [threading.Thread(target=list, args=(range(9),)) for _ in range(40)]\n"
+        "ts = [threading.Thread(target=list, args=(range(9),)) for _ in range(20)]\n"
         "for t in ts: t.start()\nfor t in ts: t.join()\nprint(open('f').read())"
     )
     running = [evaluator(tier, source, 12, tmp_path) for _ in range(3)]

@@ -8,16 +8,18 @@ import os
 import sys
 from dataclasses import asdict
 
+from hostile_attempts import ATTEMPTS
 from hostile_programs import PROGRAMS
 
 from sandbox.base import Job, Limits, SandboxError, Test
 from sandbox.pool import Pool
 
+ALL = PROGRAMS | ATTEMPTS
 LIMITS = Limits(cpu_s=0.5, memory_mb=192, output_mb=4, box_mb=4)
 
 
 def job(name: str, words: dict[str, str]) -> Job:
-    attempt = PROGRAMS[name]
+    attempt = ALL[name]
     source = attempt.source
     for word, value in words.items():
         source = source.replace(word, value)
@@ -31,7 +33,7 @@ def main() -> None:
     words["@PID@"] = str(os.getpid())
     try:
         with Pool(2, LIMITS, tier=tier) as pool:  # type: ignore[arg-type]
-            outcomes = [asdict(each) for each in pool.run(job(name, words) for name in PROGRAMS)]
+            outcomes = [asdict(each) for each in pool.run(job(name, words) for name in ALL)]
     except SandboxError as error:
         print(json.dumps({"refused": str(error)}))
         return
