@@ -51,6 +51,7 @@ class Confinement(NamedTuple):
 
         `files` is a folder of its own, by descriptor. Raises OSError.
         """
+        parent = os.getppid()
         _set(_shared_limits(self.counts_threads))
         _set_stack(int(limits["stack_mb"]) * MIB)
         if self.uid is not None:
@@ -59,7 +60,7 @@ class Confinement(NamedTuple):
             os.setresgid(self.uid, self.uid, self.uid)
             os.setresuid(self.uid, self.uid, self.uid)
         linux.drop_capabilities(linux.CAP_SYS_ADMIN)
-        linux.die_with_parent()
+        linux.die_with_parent(parent)
         linux.no_new_privileges()
         if self.landlock:
             rules = _rules_of_the_root(files)

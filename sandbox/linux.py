@@ -102,9 +102,14 @@ def fork_test() -> tuple[int, int]:
     return _checked(pid, "clone"), descriptor.value
 
 
-def die_with_parent() -> None:
-    """SIGKILL when the thread that created this process ends. Lost when the uid changes."""
+def die_with_parent(parent: int | None = None) -> None:
+    """SIGKILL when the thread that created this process ends. Lost when the uid changes.
+
+    With `parent`, its pid as seen from here: ProcessLookupError where it has ended already.
+    """
     _call("prctl", _PR_SET_PDEATHSIG, 9, 0, 0, 0)
+    if parent is not None and os.getppid() != parent:
+        raise ProcessLookupError("the parent has ended")
 
 
 def set_host_name(name: str) -> None:

@@ -49,8 +49,10 @@ class Stage:
         """In the test's process: gives up the rest."""
         try:
             os.setsid()
+            os.close(self._ready)
             complete(self._own)
             gc.enable()
+            # Fails where the parent died before we were bound to it: then nobody reads.
             os.write(self._began, b"+")
         except BaseException as error:
             with contextlib.suppress(OSError):

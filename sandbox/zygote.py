@@ -109,11 +109,12 @@ def _run(
 
 def _in_a_fork(serve: Callable[[], bool | None]) -> int:
     """The status it ended with: _AGAIN where `serve` returned False."""
+    own = os.getpid()
     pid = linux.fork_into(0)
     if pid == 0:
         code = 1
         try:
-            linux.die_with_parent()
+            linux.die_with_parent(own)
             code = _AGAIN if serve() is False else 0
         finally:
             os._exit(code)

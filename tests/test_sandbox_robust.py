@@ -269,7 +269,7 @@ def test_an_evaluator_killed_leaves_no_process_and_the_next_clears_its_folders(
     pids = below(killed.pid)
     killed.kill()
     killed.wait()
-    assert soon(lambda: all(state(pid) in ("", "Z") for pid in pids), 1.0)
+    assert soon(lambda: all(state(pid) in ("", "Z") for pid in pids), 1.0), pids
     left = os.listdir(tmp_path)
     assert len(left) == (2 if tier == "B" else 0)
     following = evaluator(tier, "print(input())", 2, tmp_path)
