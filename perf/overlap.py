@@ -22,6 +22,8 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent))  # before the script named sandbox
+
 from sandbox.pool import Pool
 from ssd_eval.config import cores
 from ssd_eval.progress import Silent
