@@ -7,6 +7,7 @@ nats, at T = 1 where nothing else is said. Decides no supports.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -30,13 +31,18 @@ class Rest:
     root: Tensor
 
 
-def outside(logits: Tensor, ranked: Ranked) -> Tensor:
-    """d [rows, vocabulary], in the logits' dtype; the ranking's own tokens at `FLOOR`."""
-    return (
-        (logits - ranked.largest[:, None].to(logits.dtype))
-        .clamp_(min=FLOOR)
-        .scatter_(1, ranked.ids, FLOOR)
-    )
+def outside(logits: Tensor, ranked: Ranked, hottest: float = 1.0) -> Tensor:
+    """d [rows, vocabulary], in the logits' dtype; the ranking's own tokens at `FLOOR`.
+
+    So are those whose exp(d / T) is below the smallest normal number at every T up to `hottest`:
+    numbers below that take a processor a hundred times longer, and say nothing.
+    """
+    import torch
+
+    least = math.log(torch.finfo(logits.dtype).tiny) * max(1.0, hottest)
+    d = logits - ranked.largest[:, None].to(logits.dtype)
+    d = torch.nn.functional.threshold(d, max(least, FLOOR), FLOOR, inplace=True)
+    return d.scatter_(1, ranked.ids, FLOOR)
 
 
 def rest(d: Tensor) -> tuple[Rest, Tensor]:

@@ -87,7 +87,7 @@ def _read_one(
     """One block of one model, and its exp(d). `tokens`: [rows, 1]."""
     vocabulary = logits.shape[1]
     ranked = support.rank(logits, width)
-    d = entropy.outside(logits, ranked)
+    d = entropy.outside(logits, ranked, max(each.temperature for each in decodings))
     rest, e = entropy.rest(d)
     taken = logits.gather(1, tokens)
     place = 1 + (ranked.shifted > taken.double() - ranked.largest[:, None]).sum(-1)

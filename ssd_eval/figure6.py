@@ -1,0 +1,213 @@
+"""Figure 6: what self-distillation did at locks and at forks, estimated over problems.
+
+Reads positions one problem at a time and keeps sums for each problem, group of positions and
+quantity; estimates are means over problems of the problem's mean position, with intervals of
+clustered problems. Groups: all, lock and fork by the rule, the classes of `syntax`, and bins of the
+base's mass in its likeliest 20 tokens (the paper's Figure 6d). Draws nothing, prints nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ssd_eval import positions
+from ssd_eval.clustering import by_cluster
+from ssd_eval.intervals import Estimate, t_limits
+from ssd_eval.positions import MODELS, RANKS, SYNTAX, Header
+from ssd_eval.support import FLOOR
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ssd_eval.locks import Rule
+
+BINS = (0.999, 0.995, 0.99, 0.98, 0.95)  # of the mass in the likeliest 20 tokens
+BIN_NAMES = ("≥ 99.9", "99.5–99.9", "99–99.5", "98–99", "95–98", "< 95")
+GROUPS = ("all", "lock", "fork", *SYNTAX, *BIN_NAMES)
+TERMS = ("compression", "reshaping", "alignment")
+# One number a position and model.
+SCALARS = (
+    *("top1", "top20", "entropy", "renyi_half", "renyi_2", "renyi_inf", "dh_dt", "logprob"),
+    *("cross_entropy", "compression", "reshaping", "alignment"),
+)
+# One number a position, model and decoding.
+VECTORS = ("support", "kept", "gate", "head", "tail", "sampled", "sensitivity")
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Per problem: sums [problems, groups, quantities] and counts [problems, groups].
+
+    `forks_by_syntax`: how many positions of each syntax class the rule calls forks.
+    """
+
+    header: Header
+    rule: str
+    quantities: tuple[str, ...]
+    clusters: tuple[str, ...]
+    sums: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    forks_by_syntax: NDArray[np.int64]
+    largest_residual: float
+
+    @property
+    def positions(self) -> int:
+        return int(self.counts[:, 0].sum())
+
+    def per_problem(self, quantity: str, group: str) -> tuple[NDArray[np.float64], list[str]]:
+        """The problem means, and clusters, of problems that have such positions."""
+        place, column = GROUPS.index(group), self.quantities.index(quantity)
+        has = self.counts[:, place] > 0
+        means = self.sums[has, place, column] / self.counts[has, place]
+        return means, [each for each, there in zip(self.clusters, has, strict=True) if there]
+
+    def estimate(self, quantity: str, group: str) -> Estimate:
+        return estimated(*self.per_problem(quantity, group))
+
+    def change(self, quantity: str, group: str) -> Estimate:
+        """Distilled less base, paired; `quantity` without a model's name."""
+        base, clusters = self.per_problem(f"base.{quantity}", group)
+        distilled, _ = self.per_problem(f"distilled.{quantity}", group)
+        return estimated(distilled - base, clusters)
+
+
+def estimated(values: NDArray[np.float64], clusters: Sequence[str]) -> Estimate:
+    """A mean over problems with Student's t on the clustered standard error, for any numbers."""
+    data = by_cluster(values.tolist(), clusters)
+    if not data.problems:
+        return Estimate(None, None, None, None, 0, 0, "no such positions")
+    if data.se is None:
+        reason = "one problem or cluster: nothing to estimate the spread from"
+        return Estimate(data.mean, None, None, None, data.problems, data.clusters, reason)
+    low, high = t_limits(data.mean, data.se, data.clusters)
+    return Estimate(data.mean, data.se, low, high, data.problems, data.clusters, None, "t")
+
+
+def collect(folder: Path, rule: Rule) -> Sums:
+    """Raises RunFolderError."""
+    header = positions.read_header(folder)
+    names = quantities(header)
+    clusters: dict[str, str] = {}
+    sums: list[NDArray[np.float64]] = []
+    counts: list[NDArray[np.int64]] = []
+    forks = np.zeros(len(SYNTAX), np.int64)
+    residual = 0.0
+    for each in positions.read(folder):
+        if each.problem not in clusters:
+            clusters[each.problem] = each.cluster
+            sums.append(np.zeros((len(GROUPS), len(names))))
+            counts.append(np.zeros(len(GROUPS), np.int64))
+        fork = rule.forks(each.rows)
+        members = _members(each.rows, fork)
+        sums[-1] += members.astype(np.float64) @ _values(each.rows)
+        counts[-1] += members.sum(axis=1)
+        forks += np.bincount(each.rows["syntax"][fork], minlength=len(SYNTAX))
+        residual = max(residual, *(_largest(each.rows[name]["residual"]) for name in MODELS))
+    return Sums(
+        header,
+        str(rule),
+        names,
+        tuple(clusters.values()),
+        np.array(sums).reshape(-1, len(GROUPS), len(names)),
+        np.array(counts, np.int64).reshape(-1, len(GROUPS)),
+        forks,
+        residual,
+    )
+
+
+def _largest(residuals: NDArray[Any]) -> float:
+    finite = residuals[np.isfinite(residuals)]
+    return float(np.abs(finite).max()) if finite.size else 0.0
+
+
+def _members(rows: NDArray[Any], fork: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """[groups, rows]: who belongs where."""
+    bins = np.searchsorted(-np.array(BINS), -rows["base"]["top20"].astype(np.float64))
+    return np.stack(
+        [
+            np.ones(len(rows), bool),
+            ~fork,
+            fork,
+            *(rows["syntax"] == code for code in range(len(SYNTAX))),
+            *(bins == place for place in range(len(BIN_NAMES))),
+        ]
+    )
+
+
+def quantities(header: Header) -> tuple[str, ...]:
+    """Names of `_values`' columns: kl, constant, teff.2, base.entropy, base.kept.0, ..."""
+    decodings = range(len(header.decodings))
+    names = ["kl", "constant", *(f"teff.{place}" for place in decodings[1:])]
+    for model in MODELS:
+        names += [f"{model}.{each}" for each in SCALARS]
+        names += [f"{model}.{each}.{place}" for each in VECTORS for place in decodings]
+        names += [
+            f"{model}.{part}.{place}" for part in ("in_head", "in_tail") for place in decodings
+        ]
+        names += [f"{model}.beyond.{rank}" for rank in range(1, RANKS + 1)]
+    return tuple(names)
+
+
+def _values(rows: NDArray[Any]) -> NDArray[np.float64]:
+    """[rows, quantities]. `in_head`, `in_tail`: what they add to the entropy, κ·H and (1-κ)·H.
+
+    A probability of 0 counts as e^-1e4, so that sums stay numbers; `teff` of greedy decoding is 0.
+    """
+    parts = [rows["kl"][:, None], rows["constant"][:, None], rows["teff"]]
+    for model in MODELS:
+        record = rows[model]
+        parts += [record[each][:, None] for each in SCALARS]
+        parts += [record[each] for each in VECTORS]
+        parts += [record["kept"] * record["head"], (1 - record["kept"]) * record["tail"]]
+        parts.append(record["beyond"])
+    values = np.concatenate(parts, axis=1, dtype=np.float64)
+    return np.nan_to_num(values, nan=0.0, posinf=-FLOOR, neginf=FLOOR)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity in one group, before and after."""
+
+    group: str
+    quantity: str
+    base: Estimate
+    distilled: Estimate
+    difference: Estimate
+
+
+def row(sums: Sums, quantity: str, group: str) -> Row:
+    return Row(
+        group,
+        quantity,
+        sums.estimate(f"base.{quantity}", group),
+        sums.estimate(f"distilled.{quantity}", group),
+        sums.change(quantity, group),
+    )
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much of the loss's change one term explains: its change over the whole change."""
+
+    term: str
+    difference: Estimate
+    share: float | None  # None where the loss does not change
+
+
+def shares(sums: Sums, group: str) -> tuple[Share, ...]:
+    whole = sums.change("cross_entropy", group).mean
+    found = []
+    for term in TERMS:
+        change = sums.change(term, group)
+        known = whole and change.mean is not None
+        found.append(Share(term, change, (change.mean or 0.0) / whole if known and whole else None))
+    return tuple(found)
+
+
+def to_json(value: Any) -> dict[str, Any]:
+    """Any of this module's small records."""
+    return asdict(value)
