@@ -8,6 +8,7 @@ base's mass in its likeliest 20 tokens (the paper's Figure 6d). Draws nothing, p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -208,6 +209,52 @@ def shares(sums: Sums, group: str) -> tuple[Share, ...]:
     return tuple(found)
 
 
-def to_json(value: Any) -> dict[str, Any]:
-    """Any of this module's small records."""
-    return asdict(value)
+def report(sums: Sums) -> dict[str, Any]:
+    """Everything of Figure 6 and beside it as plain numbers; estimates as `Estimate`."""
+    header = sums.header
+    evaluated = list(enumerate(header.evaluation, start=1))
+    both = [
+        *((name, name) for name in ("top1", "top20", "entropy", "renyi_half", "renyi_2")),
+        *((f"{name}_at_training", f"{name}.0") for name in ("kept", "gate", "in_head", "in_tail")),
+    ]
+    groups: dict[str, Any] = {}
+    for group in GROUPS[:3]:
+        groups[group] = {
+            **{name: asdict(row(sums, quantity, group)) for name, quantity in both},
+            "terms": [asdict(each) for each in shares(sums, group)],
+            "loss": asdict(row(sums, "cross_entropy", group)),
+            "kl": asdict(sums.estimate("kl", group)),
+            "by_decoding": [
+                {
+                    "decoding": decoding.to_json(),
+                    "support": asdict(row(sums, f"support.{place}", group)),
+                    "sampled_entropy": asdict(row(sums, f"sampled.{place}", group)),
+                    "teff_kl": asdict(sums.estimate(f"teff.{place}", group)),
+                }
+                for place, decoding in evaluated
+            ],
+            "beyond_rank": {
+                model: [
+                    sums.estimate(f"{model}.beyond.{r}", group).mean for r in range(1, RANKS + 1)
+                ]
+                for model in MODELS
+            },
+        }
+    middle = middle_decoding(header)
+    return {
+        "rule": sums.rule,
+        "header": header.to_json(),
+        "positions": sums.positions,
+        "largest_residual": sums.largest_residual,
+        "groups": groups,
+        "by_top20_mass": [asdict(row(sums, f"sampled.{middle}", name)) for name in BIN_NAMES],
+        "by_syntax": [asdict(row(sums, "entropy", name)) for name in SYNTAX],
+    }
+
+
+def middle_decoding(header: Header) -> int:
+    """The evaluation decoding that Figure 6d is drawn at: the median temperature's place."""
+    order = sorted(
+        range(len(header.evaluation)), key=lambda place: header.evaluation[place].temperature
+    )
+    return 1 + order[len(order) // 2]

@@ -21,6 +21,7 @@ import numpy as np
 
 from ssd_eval import positions
 from ssd_eval.errors import UsageError
+from ssd_eval.positions import PLANTED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,6 +70,66 @@ def fitted(name: str, folder: Path, *, threshold: float | None = None) -> Rule:
     if name == "entropy-quantile":
         return Rule(name, _quantile(folder))
     return Rule(name)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A rule against the planted truth. Counts of positions: planted locks and forks, and others.
+
+    `called` of them the rule calls forks.
+    """
+
+    rule: Rule
+    locks: int
+    locks_called: int
+    forks: int
+    forks_called: int
+    others: int
+    others_called: int
+
+    @property
+    def fork_recall(self) -> float:
+        return self.forks_called / self.forks
+
+    @property
+    def lock_recall(self) -> float:
+        return 1 - self.locks_called / self.locks
+
+    @property
+    def fork_precision(self) -> float | None:
+        """Of all positions it calls forks, how many are planted ones; None where it calls none."""
+        called = self.forks_called + self.locks_called + self.others_called
+        return self.forks_called / called if called else None
+
+    @property
+    def lock_precision(self) -> float | None:
+        """Of the planted positions it calls locks, how many are: elsewhere nothing is planted."""
+        called = self.locks - self.locks_called + self.forks - self.forks_called
+        return (self.locks - self.locks_called) / called if called else None
+
+
+def judged(folder: Path, rules: Iterable[Rule]) -> list[Judged]:
+    """Every rule against `planted`; empty where no position is marked."""
+    rules = list(rules)
+    counts = np.zeros((len(rules), len(PLANTED), 2), np.int64)
+    for each in positions.read(folder):
+        planted = each.rows["planted"].astype(np.int64)
+        for place, rule in enumerate(rules):
+            called = rule.forks(each.rows).astype(np.int64)
+            counts[place] += np.bincount(2 * planted + called, minlength=6).reshape(3, 2)
+    if not counts[:, 1:].sum(axis=2).all() or not rules:
+        return []
+    return [
+        Judged(
+            rule,
+            *(
+                int(number)
+                for kind in (PLANTED.index("lock"), PLANTED.index("fork"), PLANTED.index("none"))
+                for number in (found[kind].sum(), found[kind, 1])
+            ),
+        )
+        for rule, found in zip(rules, counts, strict=True)
+    ]
 
 
 def _quantile(folder: Path) -> float:
