@@ -45,14 +45,14 @@ def summary(sums: Sums) -> Iterator[RenderableType]:
         style="bold",
     )
     yield Text(f"rule {sums.rule}", style="dim")
+    yield Text(f"entropy and top-1 at T = 1; kept and tail by {sums.header.training}", style="dim")
     table = _table("", "base", "+SSD", "Δ [95 %]")
-    training = sums.header.training
     quantities = (
         ("entropy, nats", "entropy"),
         ("top-1 mass", "top1"),
-        (f"kept mass at {training}", "kept.0"),
-        ("tokens kept there", "support.0"),
-        ("entropy in the tail there", "in_tail.0"),
+        ("kept mass", "kept.0"),
+        ("tokens kept", "support.0"),
+        ("entropy in the tail", "in_tail.0"),
     )
     for kind in KINDS:
         for label, quantity in quantities:
@@ -111,12 +111,12 @@ def _bins(sums: Sums) -> Group:
 
 
 def _terms(sums: Sums) -> Group:
-    table = _table("change of the loss", "lock: Δ [95 %]", "share", "fork: Δ [95 %]", "share")
+    table = _table("term", "lock: Δ", "share", "fork: Δ", "share")
     by_kind = [figure6.shares(sums, kind) for kind in KINDS]
     for pair in zip(*by_kind, strict=True):
-        cells = [text for each in pair for text in (_delta(each.difference), _percent(each.share))]
+        cells = [text for each in pair for text in (_halved(each.difference), _percent(each.share))]
         table.add_row(pair[0].term, *cells)
-    whole = [_delta(sums.change("cross_entropy", kind)) for kind in KINDS]
+    whole = [_halved(sums.change("cross_entropy", kind)) for kind in KINDS]
     table.add_row("all", whole[0], "", whole[1], "", style="bold")
     return _titled("the SSD loss in its three terms, distilled less base, nats", table)
 
@@ -133,15 +133,15 @@ def _composition(sums: Sums) -> Group:
 
 
 def _syntax(sums: Sums) -> Group:
-    table = _table("", "positions", "forks", "entropy: base", "+SSD", "Δ [95 %]")
+    table = _table("", "positions", "forks", "entropy: base", "+SSD", "Δ")
     for code, name in enumerate(SYNTAX):
         count = int(sums.counts[:, GROUPS.index(name)].sum())
         if count:
             row = figure6.row(sums, "entropy", name)
             share = f"{sums.forks_by_syntax[code] / count:.1%}"
-            cells = (_number(row.base), _number(row.distilled), _delta(row.difference))
+            cells = (_number(row.base), _number(row.distilled), _halved(row.difference))
             table.add_row(name, f"{count:,}", share, *cells)
-    return _titled("by syntax", table)
+    return _titled("by syntax; Δ ± half a 95 % interval", table)
 
 
 def _judged(judged: Sequence[Judged]) -> Group:
