@@ -145,6 +145,12 @@ sandbox_options = _stack(
     click.option("--workers", type=click.IntRange(1), help="Programs graded at once."),
     click.option("--unsafe/--safe", default=None, help="Allow a sandbox with rlimits only."),
 )
+position_options = _stack(
+    click.option("--tokens", metavar="SOURCE|FILE", help="base, distilled, reference or a file."),
+    click.option("--position-samples", type=int, help="Completions of each problem among them."),
+    click.option("--rule", metavar="NAME", help="nucleus, support, entropy-quantile or threshold."),
+    click.option("--threshold", type=float, help="Nats, of the rule threshold."),
+)
 run_options = _stack(
     click.option("--run-dir", type=click.Path(path_type=Path), help="Folder of this run."),
     click.option(
@@ -165,6 +171,7 @@ def cli() -> None:
 @model_options
 @benchmark_options
 @training_options
+@position_options
 @sandbox_options
 @_profile_option()
 @run_options
@@ -189,6 +196,10 @@ def sweep(
     from ssd_eval.tables import report
 
     out.print(report(result, out.width, published))
+    if (job.store.folder / "positions").is_dir():
+        from ssd_eval.examination import summary
+
+        out.print(summary(job.config, job.store))
     err.print(f"run folder {job.store.folder}; picture {pictures[0].name}", highlight=False)
 
 
@@ -215,6 +226,35 @@ def claims(large_k: int, run_dir: Path | None, as_json: bool, no_color: bool, **
         _print_json({**to_json(measured), "run": str(job.store.folder)})
     else:
         out.print(report(measured, out.width))
+
+
+@cli.command()
+@click.option("--distilled", metavar="CHECKPOINT", help="Read this one instead of training.")
+@model_options
+@benchmark_options
+@training_options
+@position_options
+@sandbox_options
+@run_options
+@output_options
+def positions(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) -> None:
+    """Locks and forks, base against distilled, position by position on the same tokens.
+
+    Does what it needs of `sweep` in the same run folder: samples for --tokens base or distilled,
+    and the training where --distilled is not given.
+    """
+    from ssd_eval.sweep import examine
+
+    out, err = _consoles(no_color)
+    with _opened(flags, run_dir, err) as job:
+        found = examine(job)
+    if as_json:
+        _print_json({**found.to_json(), "run": str(job.store.folder)})
+        return
+    from ssd_eval.figure6_tables import report
+
+    out.print(report(found.sums, found.judged))
+    err.print(f"positions in {found.folder}; picture {found.pictures[0]}", highlight=False)
 
 
 @cli.command()

@@ -173,6 +173,15 @@ def _described(
     )
 
 
+def check(readers: Readers, tokens: Tokens) -> None:
+    """Before anything is read: raises UsageError where `analyse` would, naming the sequence."""
+    try:
+        for model in (readers.base, readers.distilled):
+            model.check(tokens.ids)
+    except UsageError as error:
+        raise UsageError(f"sample {tokens.sample} of problem {tokens.problem}: {error}") from error
+
+
 def read(
     base: Teacher, distilled: Teacher, many: Sequence[Tokens], decodings: Sequence[DecodingConfig]
 ) -> list[NDArray[Any]]:
@@ -196,11 +205,8 @@ def read(
 
 def _states(model: Teacher, tokens: Tokens) -> Tensor:
     """What the model's head makes the answer's predictions from, [1, answer tokens, width]."""
-    try:
-        # The last token predicts nothing here.
-        return model.read(tokens.ids[:-1])[:, len(tokens.prompt_ids) - 1 :]
-    except UsageError as error:
-        raise UsageError(f"sample {tokens.sample} of problem {tokens.problem}: {error}") from error
+    # The last token predicts nothing here.
+    return model.read(tokens.ids[:-1])[:, len(tokens.prompt_ids) - 1 :]
 
 
 def _not_finite(model: Teacher, many: Sequence[Tokens], row: int) -> CheckpointError:

@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -35,13 +35,17 @@ from ssd_eval.errors import UsageError
 from ssd_eval.presets import PRESETS, Preset, preset
 from ssd_eval.recipe import Recipe
 
+ForkRule = Literal["nucleus", "support", "entropy-quantile", "threshold"]
 PREFIX = "SSD_EVAL_"
 # Where this project's own tests find their data, and where LiveCodeBench's files are.
 NO_SETTINGS = frozenset({"SSD_EVAL_SHARED_DATA", "SSD_EVAL_LCB_DIR"})
 DEFAULT_PRESET = "organism"
 # A run may be continued with other values of these: every record keeps its own key, so what exists
 # stays true. All other settings decide what a record means, and name the run.
-EXTENSIBLE = frozenset({"t_eval", "top_k", "top_p", "samples", "k", "limit", "profile"})
+EXTENSIBLE = frozenset(
+    {"t_eval", "top_k", "top_p", "samples", "k", "limit", "profile"}
+    | {"tokens", "position_samples", "rule", "threshold"}
+)
 # How fast and where, never what.
 INCIDENTAL = frozenset(
     {"device", "sampling_batch", "unsafe", "data_dir", "allow_overlap", *backends.OPTIONS}
@@ -108,6 +112,12 @@ class RunConfig(BaseModel):
     sampling_batch: int | None = Field(None, ge=1, description="rows decoded at once")
     seed: int = Field(0, ge=0, description="seeds sampling, training and resampling")
     extractor: Extractor = Field("ours", description="whose rules find the program in an answer")
+    tokens: str = Field(
+        "base", description="whose tokens positions are: base, distilled, reference, a file, none"
+    )
+    position_samples: int = Field(1, ge=1, description="completions of each problem among them")
+    rule: ForkRule = Field("nucleus", description="what tells forks from locks")
+    threshold: float | None = Field(None, ge=0, description="nats, of the rule `threshold`")
     profile: Profile = Field("faithful", description="whose rules decide verdicts")
     unsafe: bool = Field(False, description="allow a sandbox with resource limits only")
 
@@ -161,6 +171,13 @@ class RunConfig(BaseModel):
             )
         if (self.epochs is None) == (self.iterations is None):
             raise ValueError("give epochs or iterations, and not both")
+        if self.threshold is not None and self.rule != "threshold":
+            raise ValueError("--threshold belongs to --rule threshold; leave it out or ask for it")
+        if self.position_samples > self.samples:
+            raise ValueError(
+                f"positions of {self.position_samples} samples need as many of each problem, not "
+                f"{self.samples}; raise --samples or lower --position-samples"
+            )
         self.grid(), self.recipe()
         try:
             self.generation()

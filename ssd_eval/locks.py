@@ -15,18 +15,19 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from ssd_eval import positions
+from ssd_eval.config import ForkRule
 from ssd_eval.errors import UsageError
 from ssd_eval.positions import PLANTED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RULES = ("nucleus", "support", "entropy-quantile", "threshold")
+RULES: tuple[str, ...] = get_args(ForkRule)
 MASS = 0.8
 MOST = 2  # tokens of a lock
 SHARE = 0.2  # of positions that entropy-quantile calls forks
@@ -86,6 +87,17 @@ class Judged:
     forks_called: int
     others: int
     others_called: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rule": str(self.rule),
+            "locks": self.locks,
+            "forks": self.forks,
+            "lock_recall": self.lock_recall,
+            "lock_precision": self.lock_precision,
+            "fork_recall": self.fork_recall,
+            "fork_precision": self.fork_precision,
+        }
 
     @property
     def fork_recall(self) -> float:

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.base import Problem
-from benchmarks.prompts import messages, user_message
+from benchmarks.prompts import TEXT, messages
+from ssd_eval.checkpoint import chat_template, thinking_mode
 from ssd_eval.errors import UsageError
 from ssd_eval.metrics import cluster
 
 if TYPE_CHECKING:
     from ssd_eval.backends.base import Request
     from ssd_eval.records import Completion
+    from ssd_eval.sample import Prompting
 
 FENCE = "```python\n{}\n```"
 
@@ -66,15 +68,20 @@ def of_completions(
 
 
 def of_references(
-    problems: Sequence[Problem], tokenizer: Any, end_id: int, most: int
+    problems: Sequence[Problem],
+    tokenizer: Any,
+    end_id: int,
+    most: int,
+    prompting: Prompting | None = None,
 ) -> Iterator[Tokens]:
     """At most `most` reference solutions of each problem, in a fenced block after its prompt.
 
     Raises UsageError where no problem has one.
     """
+    prompting = prompting or {"prompt_style": "simple", "system": None, "thinking": None}
     found = False
     for problem in problems:
-        prompt_ids = encoded(tokenizer, problem)
+        prompt_ids = encoded(tokenizer, problem, prompting)
         for sample, source in enumerate(problem.references[:most]):
             found = True
             answer = tokenizer.encode(FENCE.format(source), add_special_tokens=False)
@@ -85,14 +92,19 @@ def of_references(
         )
 
 
-def encoded(tokenizer: Any, problem: Problem) -> tuple[int, ...]:
-    """The problem's prompt; the bare statement where the tokenizer has no chat template."""
-    if getattr(tokenizer, "chat_template", None):
-        text = tokenizer.apply_chat_template(
-            messages(problem), add_generation_prompt=True, tokenize=False
-        )
-        return tuple(tokenizer.encode(text, add_special_tokens=False))
-    return tuple(tokenizer.encode(user_message(problem) + "\n"))
+def encoded(tokenizer: Any, problem: Problem, prompting: Prompting) -> tuple[int, ...]:
+    """The problem's prompt; its bare text where the tokenizer has no chat template."""
+    turns = messages(problem, prompting["prompt_style"], prompting["system"])
+    template = getattr(tokenizer, "chat_template", None)
+    if not template or [each["role"] for each in turns] == [TEXT]:
+        return tuple(tokenizer.encode("\n".join(each["content"] for each in turns)))
+    text = tokenizer.apply_chat_template(
+        turns,
+        add_generation_prompt=True,
+        tokenize=False,
+        **thinking_mode(chat_template(tokenizer), prompting["thinking"]),
+    )
+    return tuple(tokenizer.encode(text, add_special_tokens=False))
 
 
 def of_file(path: Path, problems: Mapping[str, Problem]) -> Iterator[Tokens]:

@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING
 
 from benchmarks import registry
 from benchmarks.base import Benchmark, Problem, identity
-from benchmarks.prompts import system_message
 from sandbox.base import Executor, Limits
-from ssd_eval import backends, stages
+from ssd_eval import backends, examination, stages
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import UsageError
+from ssd_eval.examination import prompting
 from ssd_eval.grade import check_gradable
-from ssd_eval.sample import Prompting, plan
+from ssd_eval.sample import plan
 from ssd_eval.store import RunStore
 from ssd_eval.training_pool import pool
 
 if TYPE_CHECKING:
     from ssd_eval.backends.base import Backend, Request
     from ssd_eval.config import RunConfig
+    from ssd_eval.examination import Examined
     from ssd_eval.progress import Progress
     from ssd_eval.records import Verdict
     from ssd_eval.results import Cost, Curve, SweepResult
@@ -92,6 +93,8 @@ def run(job: Sweep) -> SweepResult:
         base_requests = _scored(job, base, "base", config.baseline())
     with loaded(config, config.distilled or _distilled(job, training)) as distilled:
         distilled_requests = _scored(job, distilled, "distilled", config.evaluation())
+    if examination.wanted(config):
+        _examined(job, training, {"base": base_requests, "distilled": distilled_requests})
     return _gathered(job, training, base_requests, distilled_requests)
 
 
@@ -109,6 +112,63 @@ def score_base(job: Sweep) -> Curve:
         truncated=truncated_shares(job.store, requests),
         ks=job.config.k,
         seed=job.config.seed,
+    )
+
+
+def examine(job: Sweep) -> Examined:
+    """Positions of base and distilled (`ssd-eval positions`), after the stages that it needs.
+
+    Samples only what `config.tokens` asks for; grades nothing.
+    """
+    config = job.config
+    if not examination.wanted(config):
+        raise UsageError(
+            f"positions need the tokens of base, distilled, reference or a file and a checkpoint "
+            f"to read, not --tokens {config.tokens} with --backend {config.backend}"
+        )
+    training: list[Request] = []
+    requests: dict[str, list[Request]] = {}
+    if config.distilled is None or config.tokens == "base":
+        with loaded(config, config.base) as backend:
+            _record_template(job)
+            training = [] if config.distilled else training_requests(job, backend)
+            stages.draw(job.store, backend, training, job.progress, SAMPLE_SSD)
+            if config.tokens == "base":
+                requests["base"] = _read(job, backend, "base")
+    if config.tokens == "distilled":
+        with loaded(config, config.distilled or _distilled(job, training)) as backend:
+            requests["distilled"] = _read(job, backend, "distilled")
+    return _examined(job, training, requests)
+
+
+def _read(job: Sweep, backend: Backend, label: str) -> list[Request]:
+    """The samples that positions are read over, drawn where they are missing."""
+    config = job.config
+    decoding, most = examination.token_decoding(config), config.position_samples
+    requests = plan(
+        job.problems,
+        decoding,
+        **prompting(config),
+        samples=most,
+        max_tokens=config.max_tokens,
+        seed=config.seed,
+        backend=backend,
+    )
+    stages.draw(job.store, backend, requests, job.progress, f"sample {label}")
+    return requests
+
+
+def _examined(
+    job: Sweep, training: Sequence[Request], requests: Mapping[str, Sequence[Request]]
+) -> Examined:
+    config = job.config
+    return examination.examine(
+        config,
+        job.store,
+        job.problems,
+        config.distilled or _distilled(job, training),
+        requests.get(config.tokens, ()),
+        job.progress,
     )
 
 
@@ -164,20 +224,12 @@ def training_requests(
     return plan(
         training_prompts(config, job.benchmark),
         decoding or config.generation(),
-        **_prompting(config),
+        **prompting(config),
         samples=config.samples_per_prompt,
         max_tokens=config.max_tokens,
         seed=config.seed,
         backend=backend,
     )
-
-
-def _prompting(config: RunConfig) -> Prompting:
-    return {
-        "prompt_style": config.prompt,
-        "system": system_message(config.prompt, config.system),
-        "thinking": config.thinking,
-    }
 
 
 def _scored(
@@ -198,7 +250,7 @@ def scored(
     requests = plan(
         job.problems,
         configs,
-        **_prompting(job.config),
+        **prompting(job.config),
         samples=samples,
         max_tokens=job.config.max_tokens,
         seed=job.config.seed,
