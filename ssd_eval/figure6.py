@@ -127,7 +127,7 @@ def _largest(residuals: NDArray[Any]) -> float:
 
 def _members(rows: NDArray[Any], fork: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """[groups, rows]: who belongs where."""
-    bins = np.searchsorted(-np.array(BINS), -rows["base"]["top20"].astype(np.float64))
+    bins = np.searchsorted(-np.array(BINS, np.float32), -rows["base"]["top20"])
     return np.stack(
         [
             np.ones(len(rows), bool),

@@ -114,6 +114,8 @@ def test_digest_changes_with_what_a_record_means_and_with_nothing_else() -> None
     free |= {"tensor_parallel": 2, "data_parallel": 2, "max_model_len": 9, "base_url": "u"}
     free |= {"gpu_memory_utilization": 0.5}
     free["allow_overlap"] = True
+    free |= {"tokens": "reference", "position_samples": 2, "rule": "threshold"}
+    free["threshold"] = 0.5
     assert set(free) == EXTENSIBLE | INCIDENTAL
     assert config(**free).digest() == usual.digest()
 
