@@ -90,7 +90,7 @@ LIMITS = {
         "os.posix_fallocate(fd, 0, 10**9)\nprint(1)"
     ),
     "folders beyond any depth": Attempt(
-        "import os\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')\nprint(1)", (AC, RE, TLE)
+        "import os\nfor _ in range(300): os.mkdir('d'); os.chdir('d')\nprint(1)", (AC, RE, TLE)
     ),
     "real-time scheduling": Attempt(
         "import os\nos.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))\nprint(1)"
