@@ -5,13 +5,14 @@ STAMP := .venv/.installed
 
 VLLM_STAMP := .venv-vllm/.installed
 
-.PHONY: help install sweep test test-slow test-vllm lint types format clean
+.PHONY: help install sweep test test-slow test-browser test-vllm lint types format clean
 
 help:
 	@echo "make sweep      the main job with its defaults (installs first)"
 	@echo "make test       the tests (installs first)"
 	@echo "make test-slow  the tests that take longer than ten seconds each"
 	@echo "make test-vllm  the vLLM backend on a real engine (makes .venv-vllm first, 4 GB)"
+	@echo "make test-browser  the token view in a real headless Chromium"
 	@echo "make install    the environment alone, in .venv"
 	@echo "make lint types format clean"
 
@@ -46,6 +47,13 @@ $(VLLM_STAMP): pyproject.toml
 
 test-vllm: $(VLLM_STAMP)
 	VLLM_CPU_KVCACHE_SPACE=1 .venv-vllm/bin/python -m pytest -n 0 -m vllm
+
+# Needs Debian's chromium and chromium-driver, or others of these names on the PATH.
+test-browser: $(STAMP)
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+		{ echo "apt-get install chromium chromium-driver"; exit 2; }
+	$(BIN)/python -m pip install --quiet -e '.[dev,browser]'
+	$(BIN)/python -m pytest -m browser tests/test_browser.py
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

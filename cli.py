@@ -382,6 +382,27 @@ def export(as_json: bool, no_color: bool, run: Path, **choice: Any) -> None:
 
 
 @cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="File; RUN/tokens.html.")
+@click.option("--rule", default="nucleus", show_default=True, help="What makes a fork.")
+@click.option("--limit", default=40, show_default=True, help="Completions shown at most.")
+@output_options
+def view(run: Path, out: Path | None, as_json: bool, no_color: bool, **settings: Any) -> None:
+    """Write one HTML page of RUN's tokens, base and distilled side by side; works offline.
+
+    RUN is a run folder with positions (`ssd-eval positions`), or the folder of positions itself.
+    """
+    from ssd_eval.tokenview import write
+
+    written = write(run, out, **settings)
+    if as_json:
+        _print_json({"file": str(written.file), "shown": written.shown, "found": written.found})
+        return
+    text = f"{written.file}: {written.shown} of {written.found} completions"
+    _consoles(no_color)[0].print(text, soft_wrap=True)
+
+
+@cli.command()
 @click.option("--root", type=Numbers(float), help="Head probabilities at the root.")
 @click.option("--fork", type=Numbers(float), help="At the fork; token 0 passes.")
 @click.option("--lock", type=Numbers(float), help="At a lock; token 0 passes.")
