@@ -385,6 +385,7 @@ def export(as_json: bool, no_color: bool, run: Path, **choice: Any) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="File; RUN/tokens.html.")
 @click.option("--rule", default="nucleus", show_default=True, help="What makes a fork.")
+@click.option("--threshold", type=float, help="Nats above which --rule threshold finds forks.")
 @click.option("--limit", default=40, show_default=True, help="Completions shown at most.")
 @output_options
 def view(run: Path, out: Path | None, as_json: bool, no_color: bool, **settings: Any) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 POSITIONS = "positions"  # the folder within a run
 LIMIT = 40
+MOST_TOKENS = 30_000  # about 0.6 kB each: a page of 18 MB
 DIGITS = 4
 LOWEST = -99.0  # stands for log 0, which JSON has not
 Piece = Callable[[int], str]
@@ -44,16 +45,26 @@ class View:
     found: int
 
 
-def write(run: Path, out: Path | None, *, rule: str = "nucleus", limit: int = LIMIT) -> View:
-    """Raises RunFolderError, CheckpointError, UsageError with the fix."""
+def write(
+    run: Path,
+    out: Path | None,
+    *,
+    rule: str = "nucleus",
+    threshold: float | None = None,
+    limit: int = LIMIT,
+) -> View:
+    """At most `limit` completions, and as many as fit `MOST_TOKENS`, but at least one.
+
+    Raises RunFolderError, CheckpointError, UsageError with the fix.
+    """
     from ssd_eval import locks
 
     if limit < 1:
         raise UsageError(f"--limit {limit}: show 1 completion or more")
     folder = located(run)
     header = positions.read_header(folder)
-    fitted = locks.fitted(rule, folder)
-    chosen = list(islice(spread(folder), limit))
+    fitted = locks.fitted(rule, folder, threshold=threshold)
+    chosen = list(islice(within(spread(folder), MOST_TOKENS), limit))
     if not chosen:
         raise RunFolderError(f"{folder} holds no positions yet; repeat `ssd-eval positions`")
     text = page(header, chosen, fitted, _pieces(header.base))
@@ -82,6 +93,16 @@ def spread(folder: Path) -> Iterator[positions.Sequence]:
                 more = True
                 yield held[place]
         place += 1
+
+
+def within(sequences: Iterable[positions.Sequence], tokens: int) -> Iterator[positions.Sequence]:
+    """The first ones that have so many tokens together; the very first always."""
+    total = 0
+    for each in sequences:
+        if total and total + len(each.rows) > tokens:
+            return
+        total += len(each.rows)
+        yield each
 
 
 def _pieces(checkpoint: str) -> Piece:

@@ -41,7 +41,9 @@ def test_shown_command_exists_with_its_flags(line: str) -> None:
     assert flags <= known, line
 
 
-@pytest.mark.parametrize("target", ["install", "sweep", "test", "test-slow", "test-browser", "lint", "types"])
+@pytest.mark.parametrize(
+    "target", ["install", "sweep", "test", "test-slow", "test-browser", "lint", "types"]
+)
 def test_make_targets_of_the_documents_exist(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 

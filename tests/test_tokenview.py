@@ -134,6 +134,13 @@ def test_few_completions_show_many_problems(tmp_path: Path) -> None:
     assert shown == ["p0", "p1", "p2", "p0", "p1", "p2"]
 
 
+def test_a_page_stays_small_enough_to_open() -> None:
+    each = sequence(0)
+    count = len(each.rows)
+    assert len(list(tokenview.within([each] * 9, 3 * count))) == 3
+    assert len(list(tokenview.within([each] * 9, 1))) == 1
+
+
 def test_command_writes_the_page_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenview, "_pieces", lambda _: word)
     folder(tmp_path / "positions")

@@ -105,17 +105,21 @@ function drawLegend() {
   legend.replaceChildren(low, ...cells, high, element("span", undefined, "gap"), underlined, ": a fork by the rule below");
 }
 
-function select(i, focus) {
-  state.token = i;
+function mark(i, chosen) {
   for (const side of SIDES) {
-    for (const node of at(side).children) {
-      const chosen = Number(node.dataset.index) === i;
-      node.tabIndex = chosen && side === state.side ? 0 : -1;
-      node.classList.toggle("chosen", chosen && side === state.side);
-      node.classList.toggle("twin", chosen && side !== state.side);
-      node.setAttribute("aria-selected", String(chosen));
-    }
+    const node = at(side).children[i];
+    if (!node) continue;
+    node.tabIndex = chosen && side === state.side ? 0 : -1;
+    node.classList.toggle("chosen", chosen && side === state.side);
+    node.classList.toggle("twin", chosen && side !== state.side);
+    node.setAttribute("aria-selected", String(chosen));
   }
+}
+
+function select(i, focus) {
+  mark(state.token, false);
+  state.token = i;
+  mark(i, true);
   drawDetail();
   if (focus && at(state.side).children[i]) at(state.side).children[i].focus();
 }
