@@ -210,6 +210,8 @@ class Remote:
 def _plain_only(value: Any) -> literal.Handle:
     if isinstance(value, Remote) and isinstance(value._target, int):
         return literal.Handle(value._target, value._kind)
+    if type(value) in (list, tuple, dict, set, frozenset):  # as deep as the program made it
+        raise Stopped("malformed", "what the program returned is nested too deeply to be used")
     raise Stopped("broken", f"it passes a {type(value).__name__}, which has no plain form")
 
 

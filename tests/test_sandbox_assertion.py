@@ -72,6 +72,33 @@ FORGERIES = {
 }  # fmt: skip
 
 
+INFRA = {
+    "an exception of odd parts": (
+        "import os, struct\nm = b'U\\0\\0\\0\\4S\\0\\0\\0\\5errorNL\\0\\0\\0\\1TN'\n"
+        "os.write(3, struct.pack('!Q', len(m)) + m)\ndef f(x):\n    return x",
+        CHECK,
+    ),
+    "a value too deep to be passed on": (
+        "def f(x):\n    r = x\n    for _ in range(199): r = [r]\n    return r",
+        "f([[[f(1)]]])",
+    ),
+    "an exception whose text fails": (
+        "class E(Exception):\n    __str__ = None\ndef f(x):\n    raise E", CHECK,
+    ),
+    "a class with a hostile name": (
+        "class E(Exception):\n    __name__ = 7\nE.__qualname__ = '\\x1b'\ndef f(x):\n    raise E",
+        CHECK,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", INFRA)
+def test_a_program_cannot_pass_its_failure_off_as_ours(pool: Pool, name: str) -> None:
+    program, check = INFRA[name]
+    found = outcome(pool, program, check)
+    assert found.status in ("wrong_answer", "runtime_error"), found
+
+
 @pytest.mark.parametrize("name", FORGERIES)
 def test_forgery_fails(pool: Pool, name: str) -> None:
     found = outcome(pool, FORGERIES[name])
