@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ssd_eval.decoding import DecodingConfig, truncate
 from ssd_eval.errors import RunFolderError, UsageError
 from ssd_eval.finished import ROLES, FinishedRun, Role
+from ssd_eval.locks import MASS, MOST, Rule
 from ssd_eval.metrics import cluster
 from ssd_eval.prefix_tree import Node, nodes, shared_runs
 from ssd_eval.ratios import Ratio, change, ratio
@@ -33,9 +34,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["lock", "fork"]
 KINDS: tuple[Kind, Kind] = ("lock", "fork")
-NUCLEUS = DecodingConfig(1.0, 0, 0.8)
-LOCK_TOKENS = 2
-RULE = "lock: at T = 1 the base's smallest set with 0.8 of its mass has at most 2 tokens; else fork"
+NUCLEUS = DecodingConfig(1.0, 0, MASS)
+RULE = str(Rule("nucleus"))
 BANDS = (0.0, 1e-9, 0.1, 0.3, 0.6, 0.9, 1.2, math.inf)  # nats of what is sampled from
 
 
@@ -179,7 +179,7 @@ def _choices(
         logits = _logits(sampler, ids, len(prompt), depths)
         sizes = _nucleus(logits if base is sampler else _logits(base, ids, len(prompt), depths))
         for row, size, depth in zip(logits, sizes, depths, strict=True):
-            kind: Kind = "lock" if size <= LOCK_TOKENS else "fork"
+            kind: Kind = "lock" if size <= MOST else "fork"
             yield _choice(problem, by_place[index, depth], kind, row, decoding)
 
 
