@@ -126,6 +126,17 @@ def test_a_file_that_changes_in_use_is_noticed(tmp_path: Path) -> None:
         len(problem.tests)
 
 
+def test_even_a_change_of_one_digit_is_noticed(tmp_path: Path) -> None:
+    problem = load("v6-v6", write(tmp_path)).problems()[1]
+    file = tmp_path / "test6.jsonl"
+    before, after = json.dumps("[-5]")[1:-1].encode(), json.dumps("[-6]")[1:-1].encode()
+    content = file.read_bytes()
+    assert content.count(before) > 1
+    file.write_bytes(content.replace(before, after))
+    with pytest.raises(BenchmarkError, match="changed while it was in use"):
+        len(problem.tests)
+
+
 def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
     before = load("v6-v6", write(tmp_path)).window
     changed(tmp_path, question_content="Another.")

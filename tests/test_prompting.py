@@ -11,6 +11,7 @@ from test_lcb_cli import ssd_eval
 
 from benchmarks import livecodebench
 from benchmarks.prompts import system_message
+from ssd_eval.backends.chat import ChatTokenizer
 from ssd_eval.backends.fake import FakeBackend
 from ssd_eval.checkpoint import load_tokenizer, thinking_mode
 from ssd_eval.config import resolve
@@ -54,14 +55,11 @@ def test_what_leaves_the_prompt_alone_leaves_the_digest_alone() -> None:
 
 
 def test_a_template_with_a_thinking_mode_is_told() -> None:
-    from ssd_eval.backends.hf import HFBackend
-
     tokenizer = load_tokenizer("organism")
     tokenizer.chat_template = SWITCHED
-    backend = object.__new__(HFBackend)
-    backend._tokenizer = tokenizer
-    chat = [{"role": "user", "content": "add"}]
-    texts = {mode: backend.decode(backend.encode(chat, mode)) for mode in (None, True, False)}
+    chat = ChatTokenizer(tokenizer, None)
+    asked = [{"role": "user", "content": "add"}]
+    texts = {mode: chat.decode(chat.encode(asked, mode)) for mode in (None, True, False)}
     assert texts[None] == texts[True]
     assert texts[False] == texts[True] + "<think></think>"
 
