@@ -22,7 +22,7 @@ from ssd_eval.clustering import Clustered, by_cluster, kish
 
 LEVEL = 0.95
 PLENTY = 40.0  # effective passes and failures from which t covers (docs/statistics.md)
-SCARCE = 5.0  # below, limits are exact
+SCARCE = 6.0  # below, limits are exact
 TELLING = 4.0  # clusters with a pass (or failure, the rarer) from which their spread is believed
 RESAMPLES = 10_000
 
@@ -105,10 +105,10 @@ def effective_size(data: Clustered) -> float:
     return max(float(data.clusters), shrunk * spread / se**2)
 
 
-def cautious_size(data: Clustered) -> float:
+def cautious_size(data: Clustered, telling: float = TELLING) -> float:
     """The effective size, but the clusters' number where too few of them tell it."""
     sums = data.sums if data.mean < 0.5 else data.sizes - data.sums
-    return effective_size(data) if kish(sums) >= TELLING else float(data.clusters)
+    return effective_size(data) if kish(sums) >= telling else float(data.clusters)
 
 
 def t_quantile(share: float, freedom: int) -> float:

@@ -22,6 +22,7 @@ ALPHA = 0.05  # not 1 - LEVEL, which rounds to more
 POWER = 0.80
 FEW_CLUSTERS = 10  # the bootstrap of fewer values has too few distinct means for its tails
 FEW_MOVED = 10.0  # below, too few clusters moved for their spread to be known
+TELLING = 6.0  # clusters that gained (or lost) from which their spread is believed
 SIGNIFICANT = 6  # clusters that must all move one way for p < 0.05: 2 / 2^6
 
 Verdict = Literal["better", "worse", "inconclusive"]
@@ -128,7 +129,7 @@ def _mover(data: Clustered, clusters: Sequence[str] | None) -> tuple[float, floa
     gain, loss = (
         by_cluster(np.clip(sign * data.values, 0.0, 1.0), clusters) for sign in (1.0, -1.0)
     )
-    gains, losses = (exact_limits(part.mean, cautious_size(part)) for part in (gain, loss))
+    gains, losses = (exact_limits(part.mean, cautious_size(part, TELLING)) for part in (gain, loss))
     low = math.hypot(gain.mean - gains[0], losses[1] - loss.mean)
     high = math.hypot(gains[1] - gain.mean, loss.mean - losses[0])
     return max(-1.0, data.mean - low), min(1.0, data.mean + high)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVEL = 0.95
-MEANS, CORRELATIONS = 400, 60  # of the grid; twice as fine moves no limit by more than 0.001
+MEANS, CORRELATIONS = 200, 40  # of the grid; twice as fine moves no limit by 0.005
 
 
 def credible_interval(counts: Sequence[tuple[int, int]], k: int = 1) -> tuple[float, float]:

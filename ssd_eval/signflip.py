@@ -6,9 +6,12 @@ Source: Edgington & Onghena 2007, "Randomization tests"; McNemar 1947.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssd_eval.clustering import TIE, Floats, by_cluster
 
@@ -38,39 +41,39 @@ def sign_flip_ps(sums: Floats, *, resamples: int = RESAMPLES, seed: int = 0) -> 
 
     Those that need random signs share them, so that their p-values are not independent.
     """
+    sizes = np.abs(sums)
+    moved = sizes > TIE
+    count, largest = moved.sum(axis=1), sizes.max(axis=1, initial=0.0)
+    alike = (sizes >= largest[:, None] - TIE) | ~moved
+    equal = alike.all(axis=1)
+    few = ~equal & (count <= math.log2(resamples))
     found = np.ones(len(sums))
-    rest = []
-    for row, each in enumerate(sums):
-        exact = _exact_p(each, resamples)
-        if exact is None:
-            rest.append(row)
-        else:
-            found[row] = exact
-    if rest:
+    found[equal] = _binomial_ps((sums[equal] > TIE).sum(axis=1), count[equal])
+    for row in np.flatnonzero(few):
+        found[row] = _enumerated_p(sums[row][moved[row]])
+    rest = ~equal & ~few
+    if rest.any():
         found[rest] = _sampled_p(sums[rest], resamples, seed)
     return found
 
 
 def mcnemar_p(gained: int, lost: int) -> float:
     """Exact two-sided p-value; `gained` problems pass only after, `lost` only before."""
-    from scipy.stats import binomtest
-
     if gained < 0 or lost < 0:
         raise ValueError(f"{gained} gained and {lost} lost problems")
-    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+    return float(_binomial_ps(np.array([gained]), np.array([gained + lost]))[0])
 
 
-def _exact_p(sums: Floats, resamples: int) -> float | None:
-    """Where it costs no more than sampling would; else None."""
-    moved = sums[np.abs(sums) > TIE]
+def _binomial_ps(gained: NDArray[np.intp], moved: NDArray[np.intp]) -> Floats:
+    """Two-sided sign tests: `gained` of the `moved` went up."""
+    from scipy.stats import binom
+
+    rarer = np.minimum(gained, moved - gained)
+    return np.minimum(1.0, 2 * np.asarray(binom.cdf(rarer, moved, 0.5), np.float64))
+
+
+def _enumerated_p(moved: Floats) -> float:
     sizes = np.abs(moved)
-    if sizes.size == 0:
-        return 1.0
-    if sizes.max() - sizes.min() < TIE:
-        gained = int((moved > 0).sum())
-        return mcnemar_p(gained, sizes.size - gained)
-    if 2**sizes.size > resamples:
-        return None
     at_least = abs(float(moved.sum())) - TIE * sizes.sum()
     return float((np.abs(_all_signs(sizes.size) @ sizes) >= at_least).mean())
 
@@ -85,6 +88,7 @@ def _sampled_p(sums: Floats, resamples: int, seed: int) -> Floats:
     return (1 + extreme) / (1 + resamples)
 
 
+@functools.cache
 def _all_signs(count: int) -> Floats:
     codes = np.arange(2**count)[:, None] >> np.arange(count)
     return (1 - 2 * (codes & 1)).astype(np.float64)

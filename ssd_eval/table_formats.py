@@ -81,7 +81,7 @@ def latex(sheet: Sheet) -> str:
     """A booktabs table of its own; needs \\usepackage{booktabs,xcolor}."""
     lines = [
         r"\begin{table}[t]",
-        r"\centering",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"\caption{{{_tex(sheet.title)}}}",
         r"\begin{tabular}{l" + "r" * (len(sheet.columns) - 1) + "}",
         r"\toprule",
@@ -233,7 +233,7 @@ def _tex_row(cells: Iterable[str]) -> str:
 
 
 def _tex_cell(cell: Cell, compact: bool) -> str:
-    """The interval small beside the number; significance as a colour and a sign."""
+    """The interval small below the number; significance as a colour and a sign."""
     if compact or not isinstance(cell, Value):
         return _tex(_inline(cell, compact))
     number, *rest = _lines(cell)
@@ -241,8 +241,11 @@ def _tex_cell(cell: Cell, compact: bool) -> str:
     if cell.verdict in ("better", "worse"):
         colour = "green!50!black" if cell.verdict == "better" else "red!70!black"
         body = rf"\textcolor{{{colour}}}{{{body}$^{{{MARKS[cell.verdict]}}}$}}"
-    small = [part for part in rest if part != cell.verdict]
-    return body + "".join(rf" {{\scriptsize {_tex(part)}}}" for part in small)
+    small = [rf"{{\tiny {_tex(part)}}}" for part in rest if part != cell.verdict]
+    if not small:
+        return body
+    lines = r"\\[-3pt]".join([body, *small])
+    return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{lines}\end{{tabular}}"
 
 
 def _tex(text: str) -> str:

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -57,12 +59,26 @@ def test_latex_is_well_formed_and_every_row_has_every_column(sheet: Sheet) -> No
     assert len(columns[1]) == len(sheet.columns)
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
     assert len(body) == len(sheet.rows)
-    for line in body:
+    for nested in body:
+        line = re.sub(r"\\begin\{tabular\}\[t\].*?\\end\{tabular\}", "0", nested)
         assert line.endswith(r"\\")
         assert len(re.findall(r"(?<!\\)&", line)) == len(sheet.columns) - 1
     assert not re.search(r"(?<!\\)[%#_~]", text)
     rules = [text.count(f"\\{rule}") for rule in ("toprule", "midrule", "bottomrule")]
     assert rules[0] == rules[2] == 1
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
+def test_latex_compiles_and_fits_the_page(tmp_path: Path) -> None:
+    tables = [*sweep_sheets(usual()), hostile()]
+    head = "\\documentclass{article}\\usepackage{booktabs,xcolor}\\begin{document}\n"
+    body = "".join(map(latex, tables))
+    (tmp_path / "t.tex").write_text(head + body + "\\end{document}\n")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
+    wide = re.findall(r"Overfull .hbox .([\d.]+)pt", done.stdout)
+    assert all(float(points) < 10 for points in wide)
 
 
 def test_latex_groups_span_their_columns() -> None:
