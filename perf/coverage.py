@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ssd_eval import coverage
-from ssd_eval.coverage import Design
 from ssd_eval.clustering import by_cluster
+from ssd_eval.coverage import Design
 from ssd_eval.intervals import Estimate, mean_interval, t_limits
 from ssd_eval.paired import holm
 
