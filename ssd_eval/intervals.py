@@ -23,7 +23,7 @@ from ssd_eval.clustering import Clustered, by_cluster, kish
 LEVEL = 0.95
 PLENTY = 40.0  # effective passes and failures from which t covers (docs/statistics.md)
 SCARCE = 6.0  # below, limits are exact
-TELLING = 4.0  # clusters with a pass (or failure, the rarer) from which their spread is believed
+TELLING = 3.0  # clusters with a pass (or failure, the rarer) from which their spread is believed
 RESAMPLES = 10_000
 
 Method = Literal["auto", "t", "bootstrap", "posterior"]

@@ -22,7 +22,7 @@ ALPHA = 0.05  # not 1 - LEVEL, which rounds to more
 POWER = 0.80
 FEW_CLUSTERS = 10  # the bootstrap of fewer values has too few distinct means for its tails
 FEW_MOVED = 10.0  # below, too few clusters moved for their spread to be known
-TELLING = 6.0  # clusters that gained (or lost) from which their spread is believed
+TELLING = 4.0  # clusters that gained (or lost) from which their spread is believed
 SIGNIFICANT = 6  # clusters that must all move one way for p < 0.05: 2 / 2^6
 
 Verdict = Literal["better", "worse", "inconclusive"]
