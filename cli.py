@@ -182,14 +182,12 @@ def sweep(
 ) -> None:
     """Sample, distil, score base and distilled over temperatures, print the tables."""
     from ssd_eval.sweep import run
-    from ssd_eval.sweep_sheets import sweep_sheets
 
     out, err = _consoles(no_color)
     with _opened(flags, run_dir, err) as job:
         result = run(job)
-        pictures = _drawn(job.store.folder, result)
-        published = _published(job, result, err) if paper_numbers else {}
-        _written(job, sweep_sheets(result, published))
+        published = _published(job.config, result, err) if paper_numbers else {}
+        pictures = _rendered(job, result, published, job.store.folder)
     if as_json:
         _print_json({**result.to_json(), "run": str(job.store.folder)})
         return
@@ -221,7 +219,7 @@ def claims(large_k: int, run_dir: Path | None, as_json: bool, no_color: bool, **
     out, err = _consoles(no_color)
     with _opened(flags, run_dir, err) as job:
         measured = measure(job, large_k)
-        _written(job, [*sweep_sheets(measured.sweep), *claim_sheets(measured)])
+        _written(job.store.folder, [*sweep_sheets(measured.sweep), *claim_sheets(measured)])
     if as_json:
         _print_json({**to_json(measured), "run": str(job.store.folder)})
     else:
@@ -344,6 +342,46 @@ def score(file: Path, as_json: bool, no_color: bool, **settings: Any) -> None:
     from ssd_eval.scoring import score_table
 
     out.print(score_table(scored))
+
+
+@cli.command()
+@click.argument("root", type=click.Path(path_type=Path), default=Path("runs"))
+@output_options
+def runs(root: Path, as_json: bool, no_color: bool) -> None:
+    """List the run folders below ROOT (runs/): status, model, benchmark, what they found."""
+    from ssd_eval.runs import listed, runs_table
+
+    rows = listed(root)
+    if as_json:
+        _print_json([row.to_json() for row in rows])
+    else:
+        _consoles(no_color)[0].print(runs_table(rows))
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Write there and not into RUN.")
+@click.option("--paper-numbers", is_flag=True, help="Set the paper's beside ours where they match.")
+@output_options
+def report(run: Path, out: Path | None, paper_numbers: bool, as_json: bool, no_color: bool) -> None:
+    """Render a finished RUN's tables and pictures again, with nothing sampled or graded."""
+    from ssd_eval import recorded
+
+    console, err = _consoles(no_color)
+    read = recorded.read(run)
+    result = recorded.result(read)
+    if read.changed:
+        err.print(
+            f"{len(read.changed)} problems have changed since the run, {read.changed[0]} first"
+        )
+    published = _published(read.config, result, err) if paper_numbers else {}
+    _rendered(read, result, published, out or run)
+    if as_json:
+        _print_json({**result.to_json(), "run": str(run)})
+        return
+    from ssd_eval.tables import report as tables
+
+    console.print(tables(result, console.width, published))
 
 
 @cli.command()
@@ -544,26 +582,29 @@ def _opened(flags: dict[str, Any], run_dir: Path | None, err: Console) -> Any:
     return opened(config, folder, argv=sys.argv[1:], progress=_bars(err), workers=workers)
 
 
-def _drawn(folder: Path, result: Any) -> Sequence[Path]:
+def _rendered(scored: Any, result: Any, published: Any, folder: Path) -> Sequence[Path]:
+    """Tables and pictures of a sweep's result; the pictures' files."""
     from ssd_eval.plots import sweep_plot
+    from ssd_eval.sweep_sheets import sweep_sheets
 
+    _written(folder, sweep_sheets(result, published))
     return sweep_plot(result, folder / "plots")
 
 
-def _written(job: Any, sheets: Sequence[Any]) -> None:
+def _written(folder: Path, sheets: Sequence[Any]) -> None:
     from ssd_eval.table_formats import write
 
-    write(sheets, job.store.path("tables"))
+    write(sheets, folder / "tables")
 
 
-def _published(job: Any, result: Any, err: Console) -> Any:
+def _published(config: RunConfig, result: Any, err: Console) -> Any:
     from ssd_eval.paper import published
 
     setup = result.setup
-    found = published(job.config.base, setup.window, setup.problems)
+    found = published(config.base, setup.window, setup.problems)
     if not found:
         err.print(
-            f"--paper-numbers: the paper has none for {job.config.base} on {setup.window} with "
+            f"--paper-numbers: the paper has none for {config.base} on {setup.window} with "
             f"{setup.problems} problems",
             highlight=False,
         )

@@ -100,18 +100,21 @@ def read(folder: Path) -> FinishedRun:
         raise RunFolderError(f"{folder} is not finished; repeat its command first")
     try:
         config = RunConfig.model_validate(held["config"])
-        base = held["checkpoints"]["base"]
-        given = held["checkpoints"].get("distilled")
-        distilled = given or {
-            "name": str(folder / stages.DISTILLED),
-            "fingerprint": held["training"]["fingerprint"],
-        }
-        both = [(str(each["name"]), str(each["fingerprint"])) for each in (base, distilled)]
+        names = config.base, config.distilled or str(folder / stages.DISTILLED)
+        both = list(zip(names, _fingerprints(held), strict=True))
     except (KeyError, TypeError, ValueError) as error:
         raise RunFolderError(
             f"{folder} compares no two checkpoints; give a folder that `ssd-eval sweep` finished"
         ) from error
     return FinishedRun(folder, config, dict(zip(ROLES, both, strict=True)))
+
+
+def _fingerprints(held: Mapping[str, Any]) -> tuple[str, str]:
+    """Base's and distilled's: as scored, or of older folders as loaded and trained."""
+    scored, known = held.get("scored", {}), held["checkpoints"]
+    base = scored.get("base") or known["base"]["fingerprint"]
+    distilled = known.get("distilled") or held.get("training") or {}
+    return str(base), str(scored.get("distilled") or distilled["fingerprint"])
 
 
 def _completions(path: Path) -> list[Completion]:

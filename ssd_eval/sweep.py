@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmarks import registry
 from benchmarks.base import Benchmark, Problem, identity
@@ -29,11 +29,48 @@ if TYPE_CHECKING:
     from ssd_eval.config import RunConfig
     from ssd_eval.examination import Examined
     from ssd_eval.progress import Progress
-    from ssd_eval.records import Verdict
+    from ssd_eval.records import Completion, SampleKey, Verdict
     from ssd_eval.results import Cost, Curve, SweepResult
 
 LIMITS = Limits()
 SAMPLE_SSD, TRAIN = "sample for SSD", "train"
+
+
+class Records(Protocol):
+    """What a run folder holds, open for writing or only read."""
+
+    @property
+    def completions(self) -> Mapping[SampleKey, Completion]: ...
+    @property
+    def verdicts(self) -> Mapping[SampleKey, Verdict]: ...
+    @property
+    def manifest(self) -> Mapping[str, Any]: ...
+
+
+class Drawn(Protocol):
+    """A request, or the completion that answered it."""
+
+    @property
+    def key(self) -> SampleKey: ...
+    @property
+    def decoding(self) -> DecodingConfig: ...
+
+
+class Scored(Protocol):
+    """What a result is made from: a sweep in progress, or one read back from its folder."""
+
+    @property
+    def config(self) -> RunConfig: ...
+    @property
+    def store(self) -> Records: ...
+    @property
+    def benchmark(self) -> Benchmark: ...
+    @property
+    def problems(self) -> tuple[Problem, ...]: ...
+    @property
+    def by_id(self) -> Mapping[str, Problem]: ...
+    @property
+    def tier(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -55,6 +92,10 @@ class Sweep:
     @property
     def by_id(self) -> Mapping[str, Problem]:
         return {problem.id: problem for problem in self.problems}
+
+    @property
+    def tier(self) -> str:
+        return self.pool.tier
 
 
 def evaluation_problems(config: RunConfig) -> tuple[Benchmark, tuple[Problem, ...]]:
@@ -95,7 +136,7 @@ def run(job: Sweep) -> SweepResult:
         distilled_requests = _scored(job, distilled, "distilled", config.evaluation())
     if examination.wanted(config):
         _examined(job, training, {"base": base_requests, "distilled": distilled_requests})
-    return _gathered(job, training, base_requests, distilled_requests)
+    return gathered(job, training, base_requests, distilled_requests)
 
 
 def score_base(job: Sweep) -> Curve:
@@ -237,6 +278,8 @@ def _scored(
 ) -> list[Request]:
     """Draws and grades the whole grid, and the fixed config where it is not on it."""
     config = job.config
+    roles = {**job.store.manifest.get("scored", {}), label: backend.fingerprint}
+    job.store.update(scored=roles)
     configs = config.grid()
     if fixed is not None and fixed not in configs:
         configs = (*configs, fixed)
@@ -284,12 +327,13 @@ def _distilled(job: Sweep, training: Sequence[Request]) -> str:
     return str(report.path)
 
 
-def _gathered(
-    job: Sweep,
-    training: Sequence[Request],
-    base: Sequence[Request],
-    distilled: Sequence[Request],
+def gathered(
+    job: Scored,
+    training: Sequence[Drawn],
+    base: Sequence[Drawn],
+    distilled: Sequence[Drawn],
 ) -> SweepResult:
+    """The result of what was drawn for training and for scoring, from the run's records."""
     from ssd_eval.results import Setup, compare
 
     config = job.config
@@ -306,7 +350,7 @@ def _gathered(
             problems=len(job.problems),
             samples=config.samples,
             seed=config.seed,
-            tier=job.pool.tier,
+            tier=job.tier,
             profile=config.profile,
         ),
         cost=_cost(job.store, training, base, distilled),
@@ -316,16 +360,14 @@ def _gathered(
     )
 
 
-def verdicts_of(
-    store: RunStore, requests: Iterable[Request]
-) -> dict[DecodingConfig, list[Verdict]]:
+def verdicts_of(store: Records, requests: Iterable[Drawn]) -> dict[DecodingConfig, list[Verdict]]:
     found: dict[DecodingConfig, list[Verdict]] = defaultdict(list)
     for request in requests:
         found[request.decoding].append(store.verdicts[request.key])
     return dict(found)
 
 
-def truncated_shares(store: RunStore, requests: Iterable[Request]) -> dict[DecodingConfig, float]:
+def truncated_shares(store: Records, requests: Iterable[Drawn]) -> dict[DecodingConfig, float]:
     """The share of completions that max_tokens cut off."""
     cut: dict[DecodingConfig, list[bool]] = defaultdict(list)
     for request in requests:
@@ -333,15 +375,15 @@ def truncated_shares(store: RunStore, requests: Iterable[Request]) -> dict[Decod
     return {decoding: sum(flags) / len(flags) for decoding, flags in cut.items()}
 
 
-def tokens_of(store: RunStore, requests: Iterable[Request]) -> int:
+def tokens_of(store: Records, requests: Iterable[Drawn]) -> int:
     return sum(len(store.completions[request.key].token_ids) for request in requests)
 
 
 def _cost(
-    store: RunStore,
-    training: Sequence[Request],
-    base: Sequence[Request],
-    distilled: Sequence[Request],
+    store: Records,
+    training: Sequence[Drawn],
+    base: Sequence[Drawn],
+    distilled: Sequence[Drawn],
 ) -> Cost:
     """Counts are of the whole run; seconds add up over every process that worked on it."""
     from ssd_eval.results import Cost, StageCost
