@@ -130,8 +130,7 @@ def cut(
     cumulative = weights.cumsum(-1)
     total = cumulative[..., -1:] + rest[..., None]
     enough = torch.where(p == 1, torch.inf, (p - MASS_SLACK) * total)
-    above = cumulative - weights
-    above[..., 1:] = cumulative[..., :-1]
+    above = torch.nn.functional.pad(cumulative[..., :-1], (1, 0))
     keep = alive & (above < enough)
     greedy = torch.tensor([each.temperature == 0 for each in decodings], device=device)
     keep[:, greedy] = False
@@ -190,5 +189,7 @@ def _sure(
     picked = torch.tensor([max(k - 1, 0) for k in floors], device=s.device)
     tied = (s[:, picked] == s[:, -1:]) & (s[:, picked] > -torch.inf)
     is_limited = torch.tensor([k > 0 for k in floors], device=s.device)
+    if bool(is_limited.all()):
+        return ~tied
     margin = ((cumulative - enough).abs() > error[..., None]).all(-1)
     return torch.where(is_limited, ~tied, ends_inside & margin)
