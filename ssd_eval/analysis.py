@@ -199,6 +199,7 @@ def read(
             parts.append(measure(mine, theirs, targets[chunk], decodings))
         except NotFinite as error:
             raise _not_finite((base, distilled)[error.model], many, at + error.row) from error
+        del mine, theirs  # or they would stay while the next ones are made
     ends = np.cumsum([len(each.answer_ids) for each in many])
     return np.split(np.concatenate(parts), ends[:-1])
 

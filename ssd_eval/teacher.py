@@ -19,7 +19,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 from ssd_eval.checkpoint import fingerprint, load_model
 from ssd_eval.errors import CheckpointError, UsageError
 
-HEAD_BYTES = 48 * 2**20  # of float32 logits
+HEAD_BYTES = 24 * 2**20  # of float32 logits
 MIN_POSITIONS = 64  # fewer would read the head's weights from memory more often than needed
 NARROW_BYTES = 24 * 2**20  # of a feed-forward layer's activations
 

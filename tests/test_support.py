@@ -99,11 +99,21 @@ def test_ties_that_leave_the_ranking_are_not_sure() -> None:
 
 def test_a_float32_sum_near_the_threshold_is_not_sure() -> None:
     """Eight equal tokens hold half the mass but for rounding, p = 1/2: does a ninth stay?"""
-    logits = torch.full((1, 2000), math.log(8 / 1992))
+    logits = torch.linspace(1, -1, 2000)[None].clone()  # no ties at the ranking's end
+    logits[0, 8:] += math.log(8) - logits[0, 8:].logsumexp(0)
     logits[0, :8] = 0.0
     assert not bool(cut(logits, [DecodingConfig(1, 0, 0.5)], 64).sure.any())
     logits[0, 0] += 0.001
     assert bool(cut(logits, [DecodingConfig(1, 0, 0.5)], 64).sure.all())
+
+
+def test_mass_that_equals_p_but_for_rounding_is_enough() -> None:
+    """Of n equal tokens j hold exactly j/n, which times n rounds to more than j."""
+    pairs = [(j, n) for n in range(3, 400) for j in range(1, n) if j / n * n > j]
+    assert pairs
+    for j, n in pairs[:20]:
+        found = cut(torch.zeros(1, n), [DecodingConfig(1.0, 0, j / n)], n)
+        assert int(found.size[0, 0]) == j
 
 
 def test_sums_are_those_of_the_kept_tokens() -> None:
