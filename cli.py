@@ -181,13 +181,14 @@ def sweep(
     run_dir: Path | None, paper_numbers: bool, as_json: bool, no_color: bool, **flags: Any
 ) -> None:
     """Sample, distil, score base and distilled over temperatures, print the tables."""
+    from ssd_eval import recorded
     from ssd_eval.sweep import run
 
     out, err = _consoles(no_color)
     with _opened(flags, run_dir, err) as job:
         result = run(job)
         published = _published(job.config, result, err) if paper_numbers else {}
-        pictures = _rendered(job, result, published, job.store.folder)
+        page = _rendered(recorded.of(job), result, published, job.store.folder)
     if as_json:
         _print_json({**result.to_json(), "run": str(job.store.folder)})
         return
@@ -198,7 +199,7 @@ def sweep(
         from ssd_eval.examination import summary
 
         out.print(summary(job.config, job.store))
-    err.print(f"run folder {job.store.folder}; picture {pictures[0].name}", highlight=False)
+    err.print(f"run folder {job.store.folder}; open {page}", highlight=False)
 
 
 @cli.command()
@@ -364,7 +365,7 @@ def runs(root: Path, as_json: bool, no_color: bool) -> None:
 @click.option("--paper-numbers", is_flag=True, help="Set the paper's beside ours where they match.")
 @output_options
 def report(run: Path, out: Path | None, paper_numbers: bool, as_json: bool, no_color: bool) -> None:
-    """Render a finished RUN's tables and pictures again, with nothing sampled or graded."""
+    """Render a finished RUN's tables, pictures and page again, with nothing sampled or graded."""
     from ssd_eval import recorded
 
     console, err = _consoles(no_color)
@@ -375,13 +376,14 @@ def report(run: Path, out: Path | None, paper_numbers: bool, as_json: bool, no_c
             f"{len(read.changed)} problems have changed since the run, {read.changed[0]} first"
         )
     published = _published(read.config, result, err) if paper_numbers else {}
-    _rendered(read, result, published, out or run)
+    page = _rendered(read, result, published, out or run)
     if as_json:
         _print_json({**result.to_json(), "run": str(run)})
         return
     from ssd_eval.tables import report as tables
 
     console.print(tables(result, console.width, published))
+    err.print(f"open {page}", highlight=False)
 
 
 @cli.command()
@@ -582,13 +584,16 @@ def _opened(flags: dict[str, Any], run_dir: Path | None, err: Console) -> Any:
     return opened(config, folder, argv=sys.argv[1:], progress=_bars(err), workers=workers)
 
 
-def _rendered(scored: Any, result: Any, published: Any, folder: Path) -> Sequence[Path]:
-    """Tables and pictures of a sweep's result; the pictures' files."""
+def _rendered(run: Any, result: Any, published: Any, folder: Path) -> Path:
+    """Tables, pictures and page of a sweep's result; the page's file."""
     from ssd_eval.plots import sweep_plot
+    from ssd_eval.report import write
     from ssd_eval.sweep_sheets import sweep_sheets
 
-    _written(folder, sweep_sheets(result, published))
-    return sweep_plot(result, folder / "plots")
+    sheets = sweep_sheets(result, published)
+    _written(folder, sheets)
+    sweep_plot(result, folder / "plots")
+    return write(run, result, sheets, folder)
 
 
 def _written(folder: Path, sheets: Sequence[Any]) -> None:

@@ -46,7 +46,7 @@ class RecordedRun:
 
     folder: Path
     config: RunConfig
-    store: Records
+    store: sweep.Records
     benchmark: Benchmark
     problems: tuple[Problem, ...]
     fingerprints: Mapping[Role, str]
@@ -96,6 +96,14 @@ def read(folder: Path) -> RecordedRun:
     store = Records(completions, kept, held)
     changed = _changed(held.get("pinned", {}), problems)
     return RecordedRun(folder, run.config, store, benchmark, problems, fingerprints, changed)
+
+
+def of(job: sweep.Sweep) -> RecordedRun:
+    """The same of a sweep that has just done its work."""
+    scored: Mapping[Role, str] = job.store.manifest["scored"]
+    return RecordedRun(
+        job.store.folder, job.config, job.store, job.benchmark, job.problems, scored, ()
+    )
 
 
 def result(run: RecordedRun) -> SweepResult:

@@ -68,6 +68,13 @@ def printed(sheet: Sheet, width: int = 80) -> Group:
     return Group(Text(sheet.title, style="bold"), *rich_tables(sheet, width), *notes)
 
 
+def lines(cell: Cell, compact: bool = False) -> list[str]:
+    """What a cell shows: a text or number first, then its interval, verdict, published number."""
+    if compact or not isinstance(cell, Value):
+        return [_inline(cell, compact)]
+    return _lines(cell)
+
+
 def markdown(sheet: Sheet) -> str:
     head = [_escaped(sheet.columns[at].heading) for at in range(len(sheet.columns))]
     ruler = ["---"] + ["---:"] * (len(head) - 1)

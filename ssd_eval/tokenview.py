@@ -127,7 +127,8 @@ def page(header: Header, sequences: Sequence[positions.Sequence], rule: Rule, pi
         data=embedded(data(header, sequences, rule, piece)),
         script=script,
         style=style,
-        policy=f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'",
+        policy=f"default-src 'none'; script-src '{policy_hash(script)}'; "
+        f"style-src '{policy_hash(style)}'",
     )
 
 
@@ -139,7 +140,8 @@ def embedded(value: object) -> str:
     return text
 
 
-def _hash(text: str) -> str:
+def policy_hash(text: str) -> str:
+    """What names an inline script or style in a content security policy."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"
 
