@@ -228,6 +228,7 @@ for (const [name, text] of HEADS) {
   const head = element("th"), button = element("button", text);
   head.scope = "col";
   head.dataset.name = name;
+  if (["base", "distilled", "change"].includes(name)) head.className = "number";
   button.type = "button";
   button.addEventListener("click", () => {
     state.down = state.sort === name ? !state.down : false;
