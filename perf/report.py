@@ -1,6 +1,6 @@
 """How long the largest report takes to write and to open: 1,000 problems x 20 x 10 x 2.
 
-    PYTHONPATH=.:tests python perf/report.py [FOLDER]
+    python -m perf.report [FOLDER]
 
 Prints seconds, and the page's and side files' sizes; with selenium and a chromium also what a user
 waits for: opening the page, a problem, a sort. Numbers are of this machine; nothing is asserted.
@@ -13,10 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from recorded_run import made
-
 from ssd_eval import recorded, report
 from ssd_eval.sweep_sheets import sweep_sheets
+from tests.recorded_run import made
 
 TEMPERATURES = tuple(round(0.2 * step, 1) for step in range(1, 11))
 LINES = "\n".join(f"    value_{n} = solve(value, {n})" for n in range(20))
