@@ -387,6 +387,23 @@ def report(run: Path, out: Path | None, paper_numbers: bool, as_json: bool, no_c
 
 
 @cli.command()
+@click.argument("run_a", type=click.Path(path_type=Path))
+@click.argument("run_b", type=click.Path(path_type=Path))
+@click.option("--intersect", is_flag=True, help="Compare what they share; say what was dropped.")
+@output_options
+def compare(run_a: Path, run_b: Path, intersect: bool, as_json: bool, no_color: bool) -> None:
+    """Compare the checkpoints of two finished runs, paired over the same problems."""
+    from ssd_eval.run_comparison import compared, report
+
+    found = compared(run_a, run_b, intersect=intersect)
+    if as_json:
+        _print_json(found.to_json())
+        return
+    out = _consoles(no_color)[0]
+    out.print(report(found, out.width))
+
+
+@cli.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--t-eval", type=float, help="Temperature of the samples; the nearest to 1.")
 @click.option("--problem", metavar="ID", help="Whose code is shown; the one that parts most.")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from benchmarks.base import Benchmark, Problem
+from sandbox.base import Profile
 from ssd_eval import finished, manifest, sweep
 from ssd_eval.config import RunConfig
 from ssd_eval.decoding import DecodingConfig
@@ -83,17 +84,20 @@ class RecordedRun:
                 yield each
 
 
-def read(folder: Path) -> RecordedRun:
-    """Raises RunFolderError for a folder without a finished sweep, BenchmarkError where the
-    benchmark is not to be had."""
+def read(folder: Path, profile: Profile | None = None) -> RecordedRun:
+    """With the verdicts of `profile`, or else of the one that the run's last command asked for.
+
+    Raises RunFolderError for a folder without a finished sweep, BenchmarkError where the
+    benchmark is not to be had.
+    """
     run = finished.read(folder)
     held = manifest.read(folder) or {}
     benchmark, problems = sweep.evaluation_problems(run.config)
     completions = _records(folder / COMPLETIONS, Completion.from_json)
-    verdicts = _records(folder / VERDICTS, Verdict.from_json)
-    kept = {key: each for key, each in verdicts.items() if each.profile == run.config.profile}
+    wanted = profile or run.config.profile
+    verdicts = _records(folder / VERDICTS, Verdict.from_json, lambda v: v.profile == wanted)
     fingerprints = {role: fingerprint for role, (_, fingerprint) in run.checkpoints.items()}
-    store = Records(completions, kept, held)
+    store = Records(completions, verdicts, held)
     changed = _changed(held.get("pinned", {}), problems)
     return RecordedRun(folder, run.config, store, benchmark, problems, fingerprints, changed)
 
@@ -122,8 +126,12 @@ def _changed(pinned: Mapping[str, str], problems: tuple[Problem, ...]) -> tuple[
     return tuple(name for name in now if pinned.get(f"problem {name}", now[name]) != now[name])
 
 
-def _records(path: Path, parse: Callable[[dict[str, Any]], Record]) -> dict[SampleKey, Record]:
-    """The last record of each key; what follows the last line feed is torn and left out."""
+def _records(
+    path: Path,
+    parse: Callable[[dict[str, Any]], Record],
+    wanted: Callable[[Record], bool] = lambda record: True,
+) -> dict[SampleKey, Record]:
+    """The last wanted record of each key; what follows the last line feed is torn and left out."""
     found, number = {}, 0
     try:
         with path.open("rb") as lines:
@@ -131,7 +139,8 @@ def _records(path: Path, parse: Callable[[dict[str, Any]], Record]) -> dict[Samp
                 number += 1
                 if line.endswith(b"\n"):
                     record = parse(json.loads(line))
-                    found[record.key] = record
+                    if wanted(record):
+                        found[record.key] = record
     except OSError as error:
         raise RunFolderError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, KeyError, UsageError) as error:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.base import Problem, TestCase
+from sandbox.base import Status
 from ssd_eval.config import resolve
 from ssd_eval.recorded import RecordedRun, Records
 from ssd_eval.records import Completion, SampleKey, Verdict
+from ssd_eval.store import RunStore
+from ssd_eval.sweep import evaluation_problems
 
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>&amp;\u2028é"
 Text = Callable[[str, int, int], str]  # (role, problem, sample) -> completion
@@ -61,3 +64,23 @@ def made(
     roles = {"base": "base", "distilled": "distilled"}
     store = Records(completions, verdicts, held)
     return RecordedRun(folder, config, store, benchmark, asked, roles, ())  # type: ignore[arg-type]
+
+
+def write_run(folder: Path, passes: Mapping[str, Callable[[int, int], bool]]) -> Path:
+    """A finished folder on disk: twelve problems of micro, four samples, one temperature."""
+    given = {"base": "organism", "samples": 4, "t_eval": (1.0,), "k": (1,), "limit": 12}
+    config = resolve(given, environ={}).config
+    _, problems = evaluation_problems(config)
+    fields = {"config": config.to_json(), "scored": {role: role for role in passes}}
+    fields |= {"checkpoints": {}, "sandbox": {"tier": "A"}}
+    [decoding] = config.grid()
+    with RunStore.open(folder, digest=config.digest(), manifest=fields) as store:
+        for role, passed in passes.items():
+            for n, problem in enumerate(problems):
+                for i in range(config.samples):
+                    key = SampleKey(role, problem.id, decoding.digest(), i)
+                    store.add_completion(Completion(key, "x", (1,), "stop", 1, decoding, 1.0))
+                    status: Status = "passed" if passed(n, i) else "wrong_answer"
+                    store.add_verdict(Verdict(key, status, "", "python-fence", 0.1, 0, 1))
+        store.finish()
+    return folder

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from recorded_run import write_run
 from test_sweep import fenced, sweep
 
 import cli
 from benchmarks.micro import Micro
-from ssd_eval import manifest
+from ssd_eval import manifest, recorded
+from ssd_eval.errors import RunFolderError
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +114,18 @@ def test_runs_are_listed_newest_first_with_what_they_found(
 def test_runs_of_no_directory_is_one_line(tmp_path: Path) -> None:
     code, _, message = invoke("runs", tmp_path / "nowhere")
     assert (code, "is no directory" in message) == (2, True)
+
+
+def test_verdicts_of_another_profile_do_not_hide_those_asked_for(tmp_path: Path) -> None:
+    """A folder that was graded by other rules last, and asked for ours again."""
+    run = write_run(tmp_path, {"base": lambda n, i: True, "distilled": lambda n, i: True})
+    file = run / "verdicts.jsonl"
+    lines = file.read_text()
+    file.write_text(lines + lines.replace('"profile":"faithful"', '"profile":"official"'))
+    assert len(recorded.read(run).scored("base")) == 48
+    assert len(recorded.read(run, "ml-ssd").scored("base")) == 0
+    file.write_text(lines + '{"key":["torn')
+    assert len(recorded.read(run).scored("base")) == 48
+    file.write_text(f"{lines}no record\n")
+    with pytest.raises(RunFolderError, match="line 97 is corrupt"):
+        recorded.read(run)

@@ -1,0 +1,228 @@
+"""Two recorded runs against each other: each checkpoint of one with the same of the other.
+
+Paired over the problems that both scored. Runs of different problems, windows, prompts, extractors
+or verdict profiles are refused, or cut down to what they share (`--intersect`), and what was
+dropped is said. Compares no files of other tools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssd_eval import recorded, results, sheets, sweep, wording
+from ssd_eval.errors import UsageError
+from ssd_eval.finished import ROLES, Role
+from ssd_eval.recorded import RecordedRun
+from ssd_eval.results import Comparison, Cost, Setup
+from ssd_eval.sheets import Column, Sheet
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from benchmarks.base import Problem
+    from ssd_eval.decoding import DecodingConfig
+
+LETTERS = ("A", "B")
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """`found`: role → a comparison for each k, in which `base` is A and `distilled` is B.
+
+    `dropped` says what the runs do not share, in sentences.
+    """
+
+    names: tuple[str, str]
+    on: str
+    problems: int
+    found: Mapping[Role, tuple[Comparison, ...]]
+    dropped: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "a": self.names[0],
+            "b": self.names[1],
+            "on": self.on,
+            "problems": self.problems,
+            "dropped": list(self.dropped),
+            **{role: [_json(each) for each in rows] for role, rows in self.found.items()},
+        }
+
+
+def compared(a: Path, b: Path, *, intersect: bool) -> RunComparison:
+    """Raises UsageError where the runs do not compare, and what `recorded.read` raises."""
+    runs = recorded.read(a), recorded.read(b)
+    if differences := _differences(runs):
+        if not intersect:
+            raise UsageError(
+                f"{a} and {b} do not compare: {'; '.join(differences)}; compare what they share "
+                "with --intersect"
+            )
+        runs = _one_profile(runs)
+    problems = _shared(runs)
+    if not problems:
+        raise UsageError(f"{a} and {b} share no problem; compare runs of one benchmark")
+    ks = [k for k in runs[0].config.k if k in runs[1].config.k]
+    if not ks:
+        raise UsageError(f"{a} and {b} share no k; repeat one of them with the --k of the other")
+    return RunComparison(
+        names=(str(a), str(b)),
+        on=f"{runs[0].benchmark.name} ({runs[0].benchmark.window})",
+        problems=len(problems),
+        found={role: _compared(runs, role, problems, ks) for role in ROLES},
+        dropped=tuple(differences),
+    )
+
+
+def comparison_sheets(comparison: RunComparison) -> list[Sheet]:
+    return [_sheet(comparison, role, rows) for role, rows in comparison.found.items()]
+
+
+def report(comparison: RunComparison, width: int = 80) -> Group:
+    """What A and B are, a table and the verdicts for each checkpoint, and what was dropped."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from ssd_eval.table_formats import printed
+
+    names = [f"{x}: {name}" for x, name in zip(LETTERS, comparison.names, strict=True)]
+    tables = [printed(sheet, width) for sheet in comparison_sheets(comparison)]
+    dropped = [Text(f"not shared: {each}", style="yellow") for each in comparison.dropped]
+    return Group(*map(Text, names), *tables, *dropped)
+
+
+def verdict(role: Role, comparison: Comparison) -> str:
+    """Whether B's checkpoint is better than A's, in a sentence, for all problems at this k."""
+    group = comparison.groups[0]
+    word = group.verdict
+    said = word if word == "inconclusive" else f"B's {role} is {word} than A's"
+    if group.difference.mean is not None:
+        p = wording.p_value(group.adjusted_p)
+        said += f", {wording.measured(group.difference)}, p {p} after Holm"
+    return f"pass@{comparison.k}: {said}; {wording.smallest(group.difference)}"
+
+
+def _differences(runs: tuple[RecordedRun, RecordedRun]) -> list[str]:
+    """What makes the two runs' numbers mean different things."""
+    a, b = runs
+    found = []
+    for name, values in (
+        ("benchmark", [run.benchmark.name for run in runs]),
+        ("window", [run.benchmark.window for run in runs]),
+        ("verdict profile", [run.config.profile for run in runs]),
+        ("extractor", [run.config.extractor for run in runs]),
+        ("prompt", [_prompt(run) for run in runs]),
+    ):
+        if values[0] != values[1]:
+            found.append(f"{name} {values[0]} and {values[1]}")
+    alone = [len(x.by_id.keys() - y.by_id.keys()) for x, y in ((a, b), (b, a))]
+    if any(alone):
+        found.append(f"{alone[0]} problems only in A, {alone[1]} only in B")
+    if other := len(a.by_id.keys() & b.by_id.keys()) - len(_shared(runs)):
+        found.append(f"{other} problems with other statements or tests")
+    return found
+
+
+def _prompt(run: RecordedRun) -> str:
+    """Style, system message and thinking, with the wording's hash where the folder has it."""
+    config = run.config
+    wording_hash = (run.store.manifest.get("prompts") or {}).get("wording", "")
+    parts = [config.prompt, str(wording_hash)[:8]]
+    parts += [f"system {config.system}"] if config.system is not None else []
+    parts += [f"thinking {config.thinking}"] if config.thinking is not None else []
+    return " ".join(part for part in parts if part)
+
+
+def _shared(runs: tuple[RecordedRun, RecordedRun]) -> dict[str, Problem]:
+    """The problems of both, as far as they were the same when each run scored them."""
+    a, b = runs
+    return {
+        name: problem
+        for name, problem in a.by_id.items()
+        if name in b.by_id and _digest(a, name) == _digest(b, name)
+    }
+
+
+def _digest(run: RecordedRun, name: str) -> str:
+    pinned = run.store.manifest.get("pinned", {})
+    return str(pinned.get(f"problem {name}") or run.by_id[name].digest())
+
+
+def _one_profile(runs: tuple[RecordedRun, RecordedRun]) -> tuple[RecordedRun, RecordedRun]:
+    """Both with the verdicts of one profile; a folder may hold those of several."""
+    a, b = runs
+    if a.config.profile == b.config.profile:
+        return runs
+    for profile in (a.config.profile, b.config.profile):
+        both = recorded.read(a.folder, profile), recorded.read(b.folder, profile)
+        if all(run.scored(role) for run in both for role in ROLES):
+            return both
+    raise UsageError(
+        f"{a.folder} has verdicts of profile {a.config.profile}, {b.folder} of {b.config.profile}: "
+        "no verdicts are shared; repeat one sweep with the --profile of the other"
+    )
+
+
+def _compared(
+    runs: tuple[RecordedRun, RecordedRun],
+    role: Role,
+    problems: Mapping[str, Problem],
+    ks: Sequence[int],
+) -> tuple[Comparison, ...]:
+    a, b = (_verdicts(run, role, problems) for run in runs)
+    for run, found in zip(runs, (a, b), strict=True):
+        if not found:
+            raise UsageError(f"{run.folder} has no verdicts of its {role} on the shared problems")
+    setup = Setup(runs[0].benchmark.name, runs[0].benchmark.window, len(problems),
+                  min(run.config.samples for run in runs), runs[0].config.seed, runs[0].tier,
+                  runs[0].config.profile)  # fmt: skip
+    return results.compare(
+        problems, a, b, base_truncated={}, distilled_truncated={}, ks=ks, setup=setup,
+        cost=Cost(()), base_fixed=_fixed(runs[0], role), distilled_fixed=_fixed(runs[1], role),
+        seed=runs[0].config.seed,
+    ).main  # fmt: skip
+
+
+def _verdicts(run: RecordedRun, role: Role, problems: Mapping[str, Problem]) -> results.Verdicts:
+    drawn = [each for each in run.scored(role) if each.key.problem_id in problems]
+    return sweep.verdicts_of(run.store, drawn)
+
+
+def _fixed(run: RecordedRun, role: Role) -> DecodingConfig | None:
+    return run.config.baseline() if role == "base" else run.config.evaluation()
+
+
+def _sheet(comparison: RunComparison, role: Role, rows: Sequence[Comparison]) -> Sheet:
+    groups = [(each, group) for each in rows for group in each.groups]
+    count = wording.counted(comparison.problems, "problem")
+    notes = []
+    for each in rows:
+        for letter, choice in zip(LETTERS, (each.base, each.distilled), strict=True):
+            notes.append(f"{letter} at {wording.decoding(choice)}")
+        if each.dropped:
+            notes.append(f"{wording.counted(each.dropped, 'problem')} left out: too few samples")
+        notes.append(verdict(role, each))
+    return Sheet(
+        f"compare-{role}",
+        f"{role} of A and B on {comparison.on}: {count}",
+        (Column("%"), *(Column(group.group, f"pass@{each.k}") for each, group in groups)),
+        (
+            ("A", *(sheets.share(group.base) for _, group in groups)),
+            ("B", *(sheets.share(group.distilled) for _, group in groups)),
+            ("Δ", *(sheets.points(group.difference, group.verdict) for _, group in groups)),
+        ),
+        tuple(notes),
+    )
+
+
+def _json(comparison: Comparison) -> dict[str, Any]:
+    names = {"base": "a", "distilled": "b"}
+    groups = [
+        {names.get(name, name): value for name, value in group.to_json().items()}
+        for group in comparison.groups
+    ]
+    a, b = comparison.base.to_json(), comparison.distilled.to_json()
+    return {"k": comparison.k, "a": a, "b": b, "groups": groups, "dropped": comparison.dropped}
