@@ -12,7 +12,7 @@ help:
 	@echo "make test       the tests (installs first)"
 	@echo "make test-slow  the tests that take longer than ten seconds each"
 	@echo "make test-vllm  the vLLM backend on a real engine (makes .venv-vllm first, 4 GB)"
-	@echo "make test-browser  the token view in a real headless Chromium"
+	@echo "make test-browser  the pages in a real headless Chromium"
 	@echo "make install    the environment alone, in .venv"
 	@echo "make lint types format clean"
 
@@ -53,7 +53,7 @@ test-browser: $(STAMP)
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 		{ echo "apt-get install chromium chromium-driver"; exit 2; }
 	$(BIN)/python -m pip install --quiet -e '.[dev,browser]'
-	$(BIN)/python -m pytest -m browser tests/test_browser.py
+	$(BIN)/python -m pytest -m browser tests/test_browser.py tests/test_report_browser.py
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -213,18 +213,20 @@ def sweep(
 @output_options
 def claims(large_k: int, run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) -> None:
     """Measure what the article claims about SSD, in the run folder of `sweep`."""
+    from ssd_eval import recorded
     from ssd_eval.claim_tables import claim_sheets, report, to_json
     from ssd_eval.claims import measure
-    from ssd_eval.sweep_sheets import sweep_sheets
 
     out, err = _consoles(no_color)
     with _opened(flags, run_dir, err) as job:
         measured = measure(job, large_k)
-        _written(job.store.folder, [*sweep_sheets(measured.sweep), *claim_sheets(measured)])
+        _written(job.store.folder, claim_sheets(measured))
+        page = _rendered(recorded.of(job), measured.sweep, {}, job.store.folder)
     if as_json:
         _print_json({**to_json(measured), "run": str(job.store.folder)})
     else:
         out.print(report(measured, out.width))
+        err.print(f"open {page}", highlight=False)
 
 
 @cli.command()
@@ -602,15 +604,17 @@ def _opened(flags: dict[str, Any], run_dir: Path | None, err: Console) -> Any:
 
 
 def _rendered(run: Any, result: Any, published: Any, folder: Path) -> Path:
-    """Tables, pictures and page of a sweep's result; the page's file."""
+    """Tables, pictures and page of a sweep's result, with what `claims` left; the page's file."""
     from ssd_eval.plots import sweep_plot
     from ssd_eval.report import write
     from ssd_eval.sweep_sheets import sweep_sheets
+    from ssd_eval.table_formats import read
 
     sheets = sweep_sheets(result, published)
     _written(folder, sheets)
     sweep_plot(result, folder / "plots")
-    return write(run, result, sheets, folder)
+    others = read(run.folder / "tables", but={each.slug for each in sheets})
+    return write(run, result, [*sheets, *others], folder)
 
 
 def _written(folder: Path, sheets: Sequence[Any]) -> None:

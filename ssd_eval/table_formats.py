@@ -8,14 +8,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ssd_eval import rounding
 from ssd_eval.rounding import DASH
-from ssd_eval.sheets import Cell, Sheet, Value, to_json
+from ssd_eval.sheets import Cell, Column, Sheet, Value, to_json
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -126,6 +126,33 @@ def as_json(sheet: Sheet) -> str:
     rows = [dict(zip(names, map(to_json, row), strict=True)) for row in sheet.rows]
     value = {"title": sheet.title, "columns": names, "rows": rows, "notes": list(sheet.notes)}
     return json.dumps(value, allow_nan=False, indent=1, ensure_ascii=False) + "\n"
+
+
+def read(folder: Path, but: Collection[str] = ()) -> list[Sheet]:
+    """The sheets that `write` left there as JSON, by name, without those of the slugs `but`.
+
+    Headings come back whole, without groups. Raises RunFolderError for a file that holds no sheet.
+    """
+    from ssd_eval.errors import RunFolderError
+
+    sheets = []
+    for path in sorted(folder.glob("*.json")):
+        if path.stem in but:
+            continue
+        try:
+            sheets.append(_from_json(path.stem, json.loads(path.read_bytes())))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise RunFolderError(f"{path} holds no table ({error}); delete it") from error
+    return sheets
+
+
+def _from_json(slug: str, held: Any) -> Sheet:
+    names = held["columns"]
+    cells = [[row[name] for name in names] for row in held["rows"]]
+    rows = tuple(
+        tuple(Value(**cell) if isinstance(cell, dict) else cell for cell in row) for row in cells
+    )
+    return Sheet(slug, held["title"], tuple(map(Column, names)), rows, tuple(held["notes"]))
 
 
 def write(sheets: Sequence[Sheet], folder: Path) -> list[Path]:

@@ -41,7 +41,7 @@ def made(
     config = resolve(given, environ={}).config
     asked = tuple(
         Problem(f"p{n:04}", f"Add {n}. {HOSTILE}", (TestCase("stdin", "1\n", f"{n}{HOSTILE}"),),
-                title=f"adds {n}", difficulty=("easy", "medium", "hard")[n % 3])
+                title=f"adds {n} {HOSTILE}", difficulty=("easy", "medium", "hard")[n % 3])
         for n in range(problems)
     )  # fmt: skip
     completions, verdicts = {}, {}

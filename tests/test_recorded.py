@@ -15,8 +15,9 @@ from test_sweep import fenced, sweep
 
 import cli
 from benchmarks.micro import Micro
-from ssd_eval import manifest, recorded
+from ssd_eval import manifest, recorded, table_formats
 from ssd_eval.errors import RunFolderError
+from ssd_eval.sheets import Column, Sheet
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,18 @@ def test_report_elsewhere_leaves_the_run_alone(finished: tuple[Path, str], tmp_p
     assert not (run / "tables" / "main.md").exists()
     assert (tmp_path / "tables" / "main.md").exists()
     assert invoke("report", run)[0] == 0
+
+
+def test_tables_that_claims_left_stand_in_the_page(
+    finished: tuple[Path, str], tmp_path: Path
+) -> None:
+    run, _ = finished
+    sheet = Sheet("majority", "votes & more", (Column("vote"), Column("base")), (("maj@2", "x"),))
+    files = table_formats.write([sheet], run / "tables")
+    assert invoke("report", run, "--out", tmp_path)[0] == 0
+    assert "votes &amp; more" in (tmp_path / "report.html").read_text()
+    for file in files:
+        file.unlink()
 
 
 def test_report_loads_no_torch(finished: tuple[Path, str]) -> None:

@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 from synthetic_sweep import usual
 
-from ssd_eval import paper, rounding
+from ssd_eval import paper, rounding, table_formats
+from ssd_eval.errors import RunFolderError
 from ssd_eval.sheets import Column, Sheet, Value
 from ssd_eval.sweep_sheets import grid_sheet, main_sheet, sweep_sheets
 from ssd_eval.table_formats import as_json, comma_separated, latex, markdown, printed, write
@@ -204,3 +205,19 @@ def test_every_preset_of_the_paper_has_its_numbers() -> None:
     for name in PRESETS.keys() - {"organism"}:
         assert len(paper.published(name, "paper-v6", 131)) == 16
         assert len(paper.published(name, "paper-v5", 374)) == 2
+
+
+def test_a_sheet_written_as_json_reads_back(tmp_path: Path) -> None:
+    values = (Value(0.5, "share", 0.1, 0.4, 0.6), Value(-0.1, "points", verdict="worse"), None)
+    columns = (Column("%"), Column("a", "g"), Column("b", "g"), Column("c"))
+    sheet = Sheet("mine", "A <title>", columns, (("row", *values),), ("note",))
+    table_formats.write([sheet], tmp_path)
+    [again] = table_formats.read(tmp_path)
+    assert (again.slug, again.title, again.rows, again.notes) == (
+        sheet.slug, sheet.title, sheet.rows, sheet.notes,
+    )  # fmt: skip
+    assert [each.heading for each in again.columns] == [each.heading for each in columns]
+    assert table_formats.read(tmp_path, but={"mine"}) == []
+    (tmp_path / "mine.json").write_text("[]")
+    with pytest.raises(RunFolderError, match="delete it"):
+        table_formats.read(tmp_path)
