@@ -606,6 +606,7 @@ def _opened(flags: dict[str, Any], run_dir: Path | None, err: Console) -> Any:
 def _rendered(run: Any, result: Any, published: Any, folder: Path) -> Path:
     """Tables, pictures and page of a sweep's result, with what `claims` left; the page's file."""
     from ssd_eval.plots import sweep_plot
+    from ssd_eval.problem_plots import problems_plot
     from ssd_eval.report import write
     from ssd_eval.sweep_sheets import sweep_sheets
     from ssd_eval.table_formats import read
@@ -613,6 +614,7 @@ def _rendered(run: Any, result: Any, published: Any, folder: Path) -> Path:
     sheets = sweep_sheets(result, published)
     _written(folder, sheets)
     sweep_plot(result, folder / "plots")
+    problems_plot(result, folder / "plots")
     others = read(run.folder / "tables", but={each.slug for each in sheets})
     return write(run, result, [*sheets, *others], folder)
 

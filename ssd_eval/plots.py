@@ -42,11 +42,15 @@ def sweep_plot(result: SweepResult, folder: Path) -> tuple[Path, ...]:
 
     Raises OSError where the folder cannot be written.
     """
+    return saved(sweep_figure(result), folder, "sweep")
+
+
+def saved(figure: Figure, folder: Path, name: str) -> tuple[Path, ...]:
+    """The figure as PNG and SVG, without a date or a version."""
     import matplotlib
 
-    figure = sweep_figure(result)
     folder.mkdir(parents=True, exist_ok=True)
-    png, svg = folder / "sweep.png", folder / "sweep.svg"
+    png, svg = folder / f"{name}.png", folder / f"{name}.svg"
     figure.savefig(png, dpi=PNG_DPI, metadata={"Software": None})
     with matplotlib.rc_context({"svg.hashsalt": "ssd-eval"}):
         figure.savefig(svg, metadata={"Date": None})

@@ -126,6 +126,7 @@ def test_claims_measures_two_checkpoints_and_repeats_nothing(
     assert value["reach"]["steps"][-1]["distilled"] == 1.0
     names = {path.name for path in (tmp_path / "run" / "tables").iterdir()}
     assert {"majority.csv", "large-k.tex", "main.md"} <= names
+    assert "the base&#39;s vote at" in (tmp_path / "run" / "report.html").read_text()
     lines = (tmp_path / "run" / "behaviours.jsonl").read_text().splitlines()
     again = ssd_eval(*command, "--run-dir", tmp_path / "run", "--json")
     assert json.loads(again.stdout)["majority"] == value["majority"]
