@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ssd_eval.results import Comparison, SweepResult
 
-AREA = 26.0  # of one problem's disc, square points
+AREA, SMALLEST = 2500.0, 10.0  # of all problems' discs together, of one disc; square points
 MARKERS = "so^vD"
 
 
@@ -54,7 +54,7 @@ def _scatter(axes: Axes, comparison: Comparison) -> None:
     axes.scatter(
         [x for x, _ in places],
         [y for _, y in places],
-        s=[AREA * found[each] for each in places],
+        s=[max(SMALLEST, AREA * found[each] / found.total()) for each in places],
         color=STYLES[1]["color"],
         alpha=0.45,
         edgecolors="0.25",
