@@ -1,7 +1,7 @@
 """Examination: the stage of a run that makes its positions, their tables and the picture.
 
 Chooses whose tokens are read, loads both checkpoints as teachers, and leaves `positions/`,
-`tables/positions.json` and `plots/figure6.*` in the run's folder. Samples and trains nothing:
+`positions/figure6.json` and `plots/figure6.*` in the run's folder. Samples and trains nothing:
 `sweep` does.
 """
 
@@ -114,9 +114,7 @@ def results(config: RunConfig, store: RunStore) -> Examined:
     sums = figure6.collect(folder, rule)
     judged = tuple(locks.judged(folder, [rule, *others]))
     found = Examined(sums, judged, figure6_plot(sums, store.path("plots")), folder)
-    tables = store.path("tables")
-    tables.mkdir(exist_ok=True)
-    (tables / "positions.json").write_text(json.dumps(found.to_json(), allow_nan=False) + "\n")
+    (folder / "figure6.json").write_text(json.dumps(found.to_json(), allow_nan=False) + "\n")
     return found
 
 

@@ -112,7 +112,7 @@ def test_a_bad_script_file_says_its_shape(tmp_path: Path, content: str | None) -
 
 
 def test_an_unknown_backend_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"unknown backend 'hg'; known: hf, fake"):
+    with pytest.raises(UsageError, match=r"unknown backend 'hg'; known: hf, vllm, openai, fake"):
         backends.load("hg", "x")
 
 
@@ -125,7 +125,7 @@ def test_plugins_come_after_the_built_ins(monkeypatch: pytest.MonkeyPatch) -> No
     mine = EntryPoint("mine", "test_backend_fake:plugin", backends.GROUP)
     shadow = EntryPoint("fake", "no_such_module:load", backends.GROUP)
     monkeypatch.setattr(backends, "_plugins", lambda: [mine, shadow])
-    assert backends.known() == ("hf", "fake", "mine")
+    assert backends.known() == ("hf", "vllm", "openai", "fake", "mine")
     loaded = backends.load("mine", "some-checkpoint", batch_size=3)
     assert loaded.fingerprint == FakeBackend({}, name="some-checkpoint/3").fingerprint
 
