@@ -168,8 +168,10 @@ class _Half:
         began = os.read(self.ready, 200)
         os.close(self.ready)
         memory = max(0, self.usage.ru_maxrss - self.inherited.baseline_kb) / 1024
+        # A check may be over before the program began: then we killed it, and nothing failed.
+        unneeded = self.killed and not began and not self.timed_out
         return {
-            "began": began == b"+",
+            "began": began == b"+" or unneeded,
             "setup": began.decode("utf-8", "replace"),
             "timed_out": self.timed_out,
             "status": 0 if self.killed else self.status,
