@@ -72,7 +72,7 @@ def _ranks(axes: Axes, sums: Sums, kind: str) -> None:
     for model, label, style in zip(MODELS, LABELS, STYLES, strict=True):
         estimates = [sums.estimate(f"{model}.beyond.{rank}", kind) for rank in ranks]
         _line(axes, ranks, estimates, {**style, "label": label, "markevery": 6, "markersize": 4})
-    if any(y > 0 for line in axes.lines for y in line.get_ydata()):
+    if axes.dataLim.ymax > 0:
         axes.set_yscale("log")  # where everything lies inside there is nothing to show
     axes.set_xlabel("likeliest tokens")
     _dress(axes, f"(a) 1 - cumulative mass, {kind}s")
