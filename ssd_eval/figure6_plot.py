@@ -68,11 +68,14 @@ def figure6_figure(sums: Sums) -> Figure:
 
 def _ranks(axes: Axes, sums: Sums, kind: str) -> None:
     """(a): what lies outside the likeliest tokens, on a log axis."""
+    import numpy as np
+
     ranks = list(range(1, RANKS + 1))
     for model, label, style in zip(MODELS, LABELS, STYLES, strict=True):
         estimates = [sums.estimate(f"{model}.beyond.{rank}", kind) for rank in ranks]
         _line(axes, ranks, estimates, {**style, "label": label, "markevery": 6, "markersize": 4})
-    if axes.dataLim.ymax > 0:
+    drawn = [np.asarray(line.get_ydata(), dtype=float) for line in axes.lines]
+    if any((values > 0).any() for values in drawn):
         axes.set_yscale("log")  # where everything lies inside there is nothing to show
     axes.set_xlabel("likeliest tokens")
     _dress(axes, f"(a) 1 - cumulative mass, {kind}s")
