@@ -54,8 +54,8 @@ QUICK: Mapping[str, object] = {
     "t_eval": (0.7, 1.0, 1.5),
     "limit": 24,
     "samples": 5,
-    "samples_per_prompt": 3,
-    "epochs": 2,
+    "samples_per_prompt": 2,
+    "epochs": 1,
 }
 
 
