@@ -57,3 +57,23 @@ class ChatTokenizer:
             token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return text
+
+
+class ChatBackend:
+    """What every engine with a checkpoint's tokenizer answers alike."""
+
+    def __init__(self, chat: ChatTokenizer, fingerprint: str) -> None:
+        self._chat = chat
+        self._fingerprint = fingerprint
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    def encode(
+        self, messages: list[dict[str, str]], thinking: bool | None = None
+    ) -> tuple[int, ...]:
+        return self._chat.encode(messages, thinking)
+
+    def decode(self, token_ids: tuple[int, ...]) -> str:
+        return self._chat.decode(token_ids)

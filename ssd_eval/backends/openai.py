@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ssd_eval.backends.base import Generation, Request
-from ssd_eval.backends.chat import ChatTokenizer
+from ssd_eval.backends.chat import ChatBackend, ChatTokenizer
 from ssd_eval.backends.lanes import run_lanes
 from ssd_eval.backends.replica import decoding_fields
 from ssd_eval.backends.schedule import LongestFirst
@@ -32,7 +32,7 @@ TIMEOUT = 3600.0  # seconds for one answer: thinking models write for long
 KEPT = "what was finished is kept: see to the server and repeat the command"
 
 
-class OpenAIBackend:
+class OpenAIBackend(ChatBackend):
     """One server and the model it serves, behind the Backend protocol."""
 
     def __init__(
@@ -40,21 +40,8 @@ class OpenAIBackend:
     ) -> None:
         self._client = client
         self._model = model
-        self._chat = chat
-        self._fingerprint = fingerprint
+        super().__init__(chat, fingerprint)
         self._in_flight = in_flight
-
-    @property
-    def fingerprint(self) -> str:
-        return self._fingerprint
-
-    def encode(
-        self, messages: list[dict[str, str]], thinking: bool | None = None
-    ) -> tuple[int, ...]:
-        return self._chat.encode(messages, thinking)
-
-    def decode(self, token_ids: tuple[int, ...]) -> str:
-        return self._chat.decode(token_ids)
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Generation]:
         schedule = LongestFirst(requests)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ssd_eval.backends.base import Generation, Request
-from ssd_eval.backends.chat import ChatTokenizer
+from ssd_eval.backends.chat import ChatBackend, ChatTokenizer
 from ssd_eval.backends.lanes import run_lanes
 from ssd_eval.backends.replica import Replica
 from ssd_eval.backends.schedule import LongestFirst
@@ -24,29 +24,16 @@ MAX_TEMPERATURE = 2.0  # SamplingParams refuses more
 INSTALL = "install it with: pip install 'ssd-eval[vllm]' (CUDA), or see docs/vllm.md for a CPU"
 
 
-class VLLMBackend:
+class VLLMBackend(ChatBackend):
     """Engines behind the Backend protocol, one for each replica."""
 
     def __init__(self, replicas: list[Replica], chat: ChatTokenizer, fingerprint: str) -> None:
         self._replicas = replicas
-        self._chat = chat
-        self._fingerprint = fingerprint
-
-    @property
-    def fingerprint(self) -> str:
-        return self._fingerprint
+        super().__init__(chat, fingerprint)
 
     @property
     def context_length(self) -> int:
         return self._replicas[0].context_length
-
-    def encode(
-        self, messages: list[dict[str, str]], thinking: bool | None = None
-    ) -> tuple[int, ...]:
-        return self._chat.encode(messages, thinking)
-
-    def decode(self, token_ids: tuple[int, ...]) -> str:
-        return self._chat.decode(token_ids)
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Generation]:
         """Pulls every request before the first is drawn: order and limits want them all."""
