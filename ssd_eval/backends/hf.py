@@ -18,7 +18,7 @@ import torch
 from ssd_eval.backends.attention import use_grouped_attention
 from ssd_eval.backends.base import Generation, Request
 from ssd_eval.backends.batch import Batch
-from ssd_eval.backends.chat import ChatTokenizer
+from ssd_eval.backends.chat import ChatBackend, ChatTokenizer
 from ssd_eval.backends.lanes import run_lanes
 from ssd_eval.backends.prefill import Prefill
 from ssd_eval.backends.slots import SlotCache, attention_kinds
@@ -35,7 +35,7 @@ PREFILL_BYTES = 256 * 2**20
 UNLIMITED = 2**31  # where config.json states no context length
 
 
-class HFBackend:
+class HFBackend(ChatBackend):
     """A transformers causal language model behind the Backend protocol.
 
     `batch_size` rows are decoded at once in each of `lanes` threads; memory grows with both and
@@ -52,10 +52,8 @@ class HFBackend:
         lanes: int = 1,
     ) -> None:
         self._model = model
-        self._chat = ChatTokenizer(
-            tokenizer, getattr(model.generation_config, "eos_token_id", None)
-        )
-        self._fingerprint = fingerprint
+        ends = getattr(model.generation_config, "eos_token_id", None)
+        super().__init__(ChatTokenizer(tokenizer, ends), fingerprint)
         self._batch_size = batch_size
         self._lanes = lanes
         self._config = model.config.get_text_config()
@@ -64,21 +62,9 @@ class HFBackend:
         self._prefill: Prefill | None = Prefill(model, PREFILL_BYTES)
 
     @property
-    def fingerprint(self) -> str:
-        return self._fingerprint
-
-    @property
     def context_length(self) -> int:
         """Prompt and completion together, in tokens."""
         return int(getattr(self._config, "max_position_embeddings", None) or UNLIMITED)
-
-    def encode(
-        self, messages: list[dict[str, str]], thinking: bool | None = None
-    ) -> tuple[int, ...]:
-        return self._chat.encode(messages, thinking)
-
-    def decode(self, token_ids: tuple[int, ...]) -> str:
-        return self._chat.decode(token_ids)
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Generation]:
         with _memory_errors(self._batch_size):
