@@ -54,7 +54,9 @@ def reach_sheet(measured: Measured) -> Sheet:
         )
         for step in found.steps
     ]
-    crossing = "they do not cross" if found.crossing is None else f"they cross by {found.crossing}"
+    crossing = "no crossing up to the last k"
+    if found.crossing is not None:
+        crossing = f"the base is level by k = {found.crossing}"
     return Sheet(
         "large-k",
         f"pass@k to large k, base at {measured.decoding}, +SSD at {measured.distilled_decoding}, %",

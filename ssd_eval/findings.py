@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from ssd_eval import arms, stats
+from ssd_eval import arms, stats, wording
 from ssd_eval.claims import STRESSED, Measured, Student
 
 Answer = Literal["holds", "does not hold", "inconclusive", "measured"]
@@ -105,7 +105,7 @@ def _ability(measured: Measured) -> Finding:
     elif gain.high is not None and gain.high <= NOTHING:
         answer = "holds"
     crossed = measured.reach.crossing
-    where = "no crossing" if crossed is None else f"curves cross by k = {crossed}"
+    where = "no crossing" if crossed is None else f"the base is level by k = {crossed}"
     alone = f"{len(measured.reach.only_distilled)} solved by +SSD only"
     other = f"{len(measured.reach.only_base)} by the base only"
     return Finding(
@@ -142,14 +142,13 @@ def cost_in_words(student: Student) -> str:
 def in_words(difference: stats.Difference) -> str:
     if difference.mean is None:
         return difference.reason or "–"
-    mean = f"{100 * difference.mean:+.1f} pp"
+    found = wording.measured(difference)
     if difference.low is None or difference.high is None:
-        return f"{mean} ({difference.reason})"
-    limits = f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+        return f"{found} ({difference.reason})"
     seen = ""
     if difference.verdict == "inconclusive" and difference.mde is not None:
         seen = f", would have seen {_pp(difference.mde)}"
-    return f"{mean} {limits}{seen}"
+    return f"{found}{seen}"
 
 
 def _better(difference: stats.Difference) -> Answer:

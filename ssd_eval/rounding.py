@@ -11,7 +11,14 @@ from ssd_eval.sheets import Value
 DASH = "–"
 
 
-def decimals(se: float | None) -> int:
+def error(value: Value) -> float:
+    """The standard error, or a quarter of the interval where that says more; 0 for none known."""
+    if value.low is None or value.high is None:
+        return value.se or 0.0
+    return max(value.se or 0.0, (value.high - value.low) / 4)
+
+
+def decimals(se: float) -> int:
     """Of a percentage whose standard error, as a share of 1, is `se`; one where none is known."""
     if not se:
         return 1
@@ -40,7 +47,7 @@ def half_width(value: Value) -> str | None:
     """Half the interval, in points."""
     if value.low is None or value.high is None:
         return None
-    return f"{50 * (value.high - value.low):.{decimals(value.se)}f}"
+    return f"{50 * (value.high - value.low):.{decimals(error(value))}f}"
 
 
 def published(value: Value) -> str | None:
@@ -52,7 +59,7 @@ def published(value: Value) -> str | None:
 
 
 def _percent(share: float, of: Value) -> str:
-    places = decimals(of.se)
+    places = decimals(error(of))
     rounded = round(100 * share, places) + 0.0  # no minus before a zero
     signed = "+" if of.kind == "points" and rounded else ""
     return f"{rounded:{signed}.{places}f}"

@@ -159,6 +159,11 @@ def test_values_keep_the_digits_that_their_error_leaves(mean: float, se: float, 
     assert rounding.shown(Value(mean, "share", se)) == text
 
 
+def test_an_interval_wider_than_the_standard_error_says_is_what_rounds() -> None:
+    wide = Value(0.0, "points", 0.0002, -0.074, 0.074)
+    assert (rounding.shown(wide), rounding.limits(wide)) == ("0.0", ("-7.4", "+7.4"))
+
+
 def test_points_have_a_sign_unless_they_round_to_nothing() -> None:
     shown = [rounding.shown(Value(mean, "points", 0.01)) for mean in (0.031, -0.031, -0.0001)]
     assert shown == ["+3.1", "-3.1", "0.0"]
