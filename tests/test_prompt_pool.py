@@ -68,6 +68,31 @@ def test_every_format_gives_the_same_pool(tmp_path: Path, suffix: str) -> None:
         read(str(path), field="id")
 
 
+def test_rstar_coders_seeds_are_a_pool(tmp_path: Path) -> None:
+    """The schema of its seed_sft: several answers to a question, starter code for some."""
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    rows = [
+        {
+            "question_id": f"seed_{number // 3}",
+            "question": f"Question {number // 3}",
+            "starter_code": "class Solution:\n" if number // 3 == 1 else None,
+            "response": "<think>long</think>" * 100,
+            "verified": number % 2 == 0,
+            "is_passed": bool(number % 3),
+        }
+        for number in range(9)
+    ]
+    path = tmp_path / "data-00000-of-00020.parquet"
+    parquet.write_table(arrow.Table.from_pylist(rows), path)
+    pool = read(str(path), field="question")
+    assert (pool.rows, pool.duplicates) == (9, 6)
+    assert [p.statement for p in pool.problems] == [f"Question {n}" for n in range(3)]
+    assert [p.starter_code for p in pool.problems] == ["", "class Solution:\n", ""]
+    assert pool.problems == read(str(path)).problems  # the field is known
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [

@@ -78,6 +78,14 @@ def test_the_papers_prompt_keeps_its_stray_quote_and_open_fence() -> None:
     assert asked(STDIN, "paper").startswith("You will be given a question (problem specification)")
 
 
+def test_a_prompt_without_tests_is_asked_for_by_its_starter_code(tmp_path: Path) -> None:
+    template = tmp_path / "a.j2"
+    template.write_text("{{ stdin }}")
+    assert asked(PLAIN, "paper").endswith("STDOUT.\n```python\n  # YOUR CODE HERE\n```")
+    assert asked(STARTER, "paper").endswith(f'"\n```python\n{STARTER.starter_code}\n')
+    assert [asked(each, str(template)) for each in (PLAIN, STARTER)] == ["True", "False"]
+
+
 @pytest.mark.parametrize(
     ("style", "wanted", "there"),
     [
