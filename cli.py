@@ -125,8 +125,7 @@ benchmark_options = _stack(
     click.option("--samples", type=int, help="Completions of each problem at each temperature."),
     click.option("--k", type=Numbers(int), help="The k of pass@k, 1,5."),
 )
-training_options = _stack(
-    click.option("--t-train", type=float, help="Sampling temperature for training data."),
+_recipe_options = _stack(
     click.option("--train-top-k", type=int, help="Its top-k."),
     click.option("--train-top-p", type=float, help="Its top-p."),
     click.option("--samples-per-prompt", type=int, help="Training completions of each prompt."),
@@ -140,6 +139,10 @@ training_options = _stack(
     click.option("--batch-size", type=int, help="Training examples of one optimiser step."),
     click.option("--drop-truncated/--keep-truncated", default=None, help="Unfinished completions."),
     click.option("--drop-shortest", type=float, help="Share of shortest completions to leave out."),
+)
+training_options = _stack(
+    click.option("--t-train", type=float, help="Sampling temperature for training data."),
+    _recipe_options,
 )
 sandbox_options = _stack(
     click.option("--workers", type=click.IntRange(1), help="Programs graded at once."),
@@ -226,6 +229,50 @@ def claims(large_k: int, run_dir: Path | None, as_json: bool, no_color: bool, **
         _print_json({**to_json(measured), "run": str(job.store.folder)})
     else:
         out.print(report(measured, out.width))
+        err.print(f"open {page}", highlight=False)
+
+
+@cli.command()
+@click.option(
+    "--t-train",
+    "t_trains",
+    type=Numbers(float),
+    default=(0.5, 1.0, 1.5),
+    help="Temperatures; 0.5,1,1.5.",
+)
+@click.option(
+    "--untruncated/--no-untruncated", default=True, help="Also students of untruncated samples."
+)
+@model_options
+@benchmark_options
+@_recipe_options
+@sandbox_options
+@run_options
+@output_options
+def grid(
+    t_trains: tuple[float, ...],
+    untruncated: bool,
+    run_dir: Path | None,
+    as_json: bool,
+    no_color: bool,
+    **flags: Any,
+) -> None:
+    """Train a student for each T_train and score T_train x T_eval, in the run folder of `sweep`."""
+    from ssd_eval import recorded
+    from ssd_eval.grid import measure
+    from ssd_eval.grid_plot import grid_plot
+    from ssd_eval.grid_sheets import grid_sheets, report
+
+    out, err = _consoles(no_color)
+    with _opened(flags, run_dir, err) as job:
+        found = measure(job, t_trains, untruncated=untruncated)
+        _written(job.store.folder, grid_sheets(found))
+        grid_plot(found, job.store.folder / "plots")
+        page = _rendered(recorded.of(job), found.sweep, {}, job.store.folder)
+    if as_json:
+        _print_json({**found.to_json(), "run": str(job.store.folder)})
+    else:
+        out.print(report(found, out.width))
         err.print(f"open {page}", highlight=False)
 
 

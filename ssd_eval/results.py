@@ -326,40 +326,47 @@ def _clusters(values: Mapping[str, float], scores: Sequence[ProblemScore]) -> li
     return [names[problem] for problem in values]
 
 
-def _best(cells: Sequence[Cell], k: int, seed: int) -> Best:
+def table(cells: Sequence[Cell], k: int) -> dict[str, list[float]]:
+    """Each problem's pass@k in every cell; those that have k samples in all of them."""
     tables = [_at(cell.scores, k) for cell in cells]
-    ids = [problem for problem in tables[0] if all(problem in table for table in tables)]
+    return {
+        problem: [each[problem] for each in tables]
+        for problem in tables[0]
+        if all(problem in each for each in tables)
+    }
+
+
+def _best(cells: Sequence[Cell], k: int, seed: int) -> Best:
     configs = [cell.decoding for cell in cells]
     if len(cells) == 1:
-        only = Choice(ONLY, tuple(configs), tables[0])
+        only = Choice(ONLY, tuple(configs), _at(cells[0].scores, k))
         return Best(only, only)
-    if not ids:
+    rows = table(cells, k)
+    if not rows:
         none = Choice(UNSCORED.format(k=k), (), {})
         return Best(none, none)
     fit = stats.cross_fitted_best(
-        [[table[problem] for table in tables] for problem in ids],
+        list(rows.values()),
         range(len(cells)),  # places instead of temperatures: configs may differ in k and p too
-        _clusters(dict.fromkeys(ids, 0.0), cells[0].scores),
+        _clusters(dict.fromkeys(rows, 0.0), cells[0].scores),
         seed=seed,
     )
     top = (configs[int(fit.naive_temperature)],)
-    maximum = dict(zip(ids, fit.naive_scores, strict=True))
+    maximum = dict(zip(rows, fit.naive_scores, strict=True))
     naive = Choice(NAIVE, top, maximum)
     if fit.scores is None or fit.chosen is None:
         return Best(Choice(UNFITTED, top, maximum), naive)
     chosen = tuple(configs[int(place)] for place in fit.chosen)
     rule = f"cross-fitted over {len(chosen)} folds"
-    return Best(Choice(rule, chosen, dict(zip(ids, fit.scores, strict=True))), naive)
+    return Best(Choice(rule, chosen, dict(zip(rows, fit.scores, strict=True))), naive)
 
 
 def _spread(cells: Sequence[Cell], k: int, seed: int) -> stats.Spread | None:
-    tables = [_at(cell.scores, k) for cell in cells]
-    ids = [problem for problem in tables[0] if all(problem in table for table in tables)]
-    if not ids:
+    rows = table(cells, k)
+    if not rows:
         return None
-    rows = [[table[problem] for table in tables] for problem in ids]
-    clusters = _clusters(dict.fromkeys(ids, 0.0), cells[0].scores)
-    return stats.spread(rows, range(len(cells)), clusters, seed=seed)
+    clusters = _clusters(dict.fromkeys(rows, 0.0), cells[0].scores)
+    return stats.spread(list(rows.values()), range(len(cells)), clusters, seed=seed)
 
 
 def _chosen(curve: Curve, fixed: DecodingConfig | None, k: int) -> Choice:

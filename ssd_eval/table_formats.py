@@ -124,7 +124,13 @@ def comma_separated(sheet: Sheet) -> str:
 def as_json(sheet: Sheet) -> str:
     names = [sheet.columns[at].heading for at in range(len(sheet.columns))]
     rows = [dict(zip(names, map(to_json, row), strict=True)) for row in sheet.rows]
-    value = {"title": sheet.title, "columns": names, "rows": rows, "notes": list(sheet.notes)}
+    value = {
+        "title": sheet.title,
+        "columns": names,
+        "rows": rows,
+        "notes": list(sheet.notes),
+        **({"compact": True} if sheet.compact else {}),
+    }
     return json.dumps(value, allow_nan=False, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -152,7 +158,8 @@ def _from_json(slug: str, held: Any) -> Sheet:
     rows = tuple(
         tuple(Value(**cell) if isinstance(cell, dict) else cell for cell in row) for row in cells
     )
-    return Sheet(slug, held["title"], tuple(map(Column, names)), rows, tuple(held["notes"]))
+    columns, notes = tuple(map(Column, names)), tuple(held["notes"])
+    return Sheet(slug, held["title"], columns, rows, notes, compact=held.get("compact", False))
 
 
 def write(sheets: Sequence[Sheet], folder: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from rich.text import Text
 from ssd_eval import sweep_sheets, wording
 from ssd_eval.results import Comparison, Curve, SweepResult
 from ssd_eval.table_formats import COLOURS, fits, rich_tables
+from ssd_eval.text_plot import sweep_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,6 +39,7 @@ def report(result: SweepResult, width: int = 80, published: Published | None = N
             parts += [*_dim(wording.settings(comparison)), verdict(comparison)]
         parts += [*profile_note(result.setup.profile), ""]
     parts += [sweep_table(result, width), *map(Text, wording.notes(result)), ""]
+    parts += [*map(Text, sweep_text(result, result.main[0].k, width)), ""]
     parts += [cost_table(result), *_warnings(result)]
     return Group(*parts)
 
