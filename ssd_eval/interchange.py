@@ -53,16 +53,9 @@ def read(
 
     Raises UsageError that names the file and the line (in an array: the entry).
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; give a readable file") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from error
-    rows = _array(path, text) if text.lstrip().startswith("[") else _lines(path, text)
     programs: dict[tuple[str, int], Program] = {}
     counts: Counter[str] = Counter()
-    for where, row in rows:
+    for where, row in rows(path):
         for found in _programs(where, row, problems, extractor, counts):
             key = (found.problem_id, found.sample)
             if key in programs:
@@ -71,6 +64,20 @@ def read(
     if not programs:
         raise UsageError(f"{path} holds no generations; give JSONL or a JSON array of objects")
     return tuple(programs.values())
+
+
+def rows(path: Path) -> Iterator[tuple[str, object]]:
+    """The entries of a JSON array, or the lines of JSONL, each with where it stands.
+
+    Raises UsageError for what cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; give a readable file") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    yield from _array(path, text) if text.lstrip().startswith("[") else _lines(path, text)
 
 
 def _array(path: Path, text: str) -> Iterator[tuple[str, object]]:

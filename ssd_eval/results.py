@@ -379,20 +379,41 @@ def _chosen(curve: Curve, fixed: DecodingConfig | None, k: int) -> Choice:
 
 
 def _comparison(
-    base: Curve, distilled: Curve, k: int, left: Choice, right: Choice, seed: int
+    base: Curve, distilled: Curve | None, k: int, left: Choice, right: Choice, seed: int
 ) -> Comparison:
+    """`distilled` is None where the right side's scores are of one decoding only."""
     everything = base.cells[0].scores
     groups = tuple(
         _group(name, members, left, right, seed)
         for name, members in metrics.by_difficulty(everything).items()
     )
-    best = base.best[k]
+    best, top = base.best[k], distilled.best[k].naive if distilled else right
     margin = Margin(
         fitted=difference_of(everything, best.fitted, right, seed),
         strict=difference_of(everything, best.naive, right, seed),
-        naive=difference_of(everything, best.naive, distilled.best[k].naive, seed).mean,
+        naive=difference_of(everything, best.naive, top, seed).mean,
     )
     return Comparison(k, left, right, groups, margin, len(everything) - groups[0].base.problems)
+
+
+def against(
+    run: Curve,
+    scores: Sequence[ProblemScore],
+    rule: str,
+    *,
+    ks: Sequence[int],
+    fixed: DecodingConfig | None = None,
+    seed: int = 0,
+) -> tuple[Comparison, ...]:
+    """A curve at its best (or `fixed`) decoding, and `scores` that came without a curve, paired.
+
+    `rule` says where the scores are from. Holm runs over all cells, as in `compare`.
+    """
+    main = []
+    for k in dict.fromkeys(ks):
+        other = Choice(rule, (), _at(scores, k))
+        main.append(_comparison(run, None, k, _chosen(run, fixed, k), other, seed))
+    return _adjusted(main)
 
 
 def _group(

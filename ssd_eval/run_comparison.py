@@ -2,7 +2,8 @@
 
 Paired over the problems that both scored. Runs of different problems, windows, prompts, extractors
 or verdict profiles are refused, or cut down to what they share (`--intersect`), and what was
-dropped is said. Compares no files of other tools.
+dropped is said. A file of another tool's results (`peer_results`) may take the second run's place:
+each checkpoint of the run is then compared with it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssd_eval import recorded, results, sheets, sweep, wording
+from ssd_eval import peer_results, recorded, results, sheets, sweep, wording
 from ssd_eval.errors import UsageError
 from ssd_eval.finished import ROLES, Role
 from ssd_eval.recorded import RecordedRun
@@ -24,15 +25,18 @@ if TYPE_CHECKING:
 
     from benchmarks.base import Problem
     from ssd_eval.decoding import DecodingConfig
+    from ssd_eval.peer_results import PeerResults
 
 LETTERS = ("A", "B")
+GRADED = "B was graded by {kind}; its prompts, decoding, limits and tests are not in the file"
 
 
 @dataclass(frozen=True)
 class RunComparison:
     """`found`: role → a comparison for each k, in which `base` is A and `distilled` is B.
 
-    `dropped` says what the runs do not share, in sentences.
+    `dropped` says what the runs do not share, in sentences. `peer` is what graded B, where B is a
+    file of results.
     """
 
     names: tuple[str, str]
@@ -40,6 +44,7 @@ class RunComparison:
     problems: int
     found: Mapping[Role, tuple[Comparison, ...]]
     dropped: tuple[str, ...]
+    peer: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -48,12 +53,15 @@ class RunComparison:
             "on": self.on,
             "problems": self.problems,
             "dropped": list(self.dropped),
+            "peer": self.peer,
             **{role: [_json(each) for each in rows] for role, rows in self.found.items()},
         }
 
 
 def compared(a: Path, b: Path, *, intersect: bool) -> RunComparison:
     """Raises UsageError where the runs do not compare, and what `recorded.read` raises."""
+    if b.is_file():
+        return _with_peer(recorded.read(a), peer_results.read(b), intersect)
     runs = recorded.read(a), recorded.read(b)
     if differences := _differences(runs):
         if not intersect:
@@ -77,6 +85,41 @@ def compared(a: Path, b: Path, *, intersect: bool) -> RunComparison:
     )
 
 
+def _with_peer(run: RecordedRun, peer: PeerResults, intersect: bool) -> RunComparison:
+    """Each checkpoint of the run, at the decoding of its main table, against the file's results."""
+    problems = {name: each for name, each in run.by_id.items() if name in peer.counts}
+    if not problems:
+        raise UsageError(
+            f"{run.folder} and {peer.path} share no problem id ({next(iter(run.by_id))} and "
+            f"{next(iter(peer.counts))}); compare results of one benchmark"
+        )
+    dropped = _alone(run.by_id, peer.counts)
+    if dropped and not intersect:
+        raise UsageError(
+            f"{run.folder} and {peer.path} do not compare: {dropped[0]}; compare what they share "
+            "with --intersect"
+        )
+    config, ks = run.config, [k for k in run.config.k if k <= peer.most]
+    few = f"{peer.most} samples of a problem at most"
+    if not ks:
+        raise UsageError(
+            f"{peer.path} has {few}, too few for the run's pass@{min(config.k)}; give more of them"
+        )
+    if len(ks) < len(config.k):
+        dropped.append(f"pass@{max(config.k)}: B has {few}")
+    rule, scores = f"a decoding that {peer.path.name} does not tell", peer.scores(problems)
+    found = {}
+    for role in ROLES:
+        curve = results.curve(
+            problems, _own(run, role, problems), role, truncated={}, ks=ks, seed=config.seed
+        )
+        fixed = _fixed(run, role)
+        found[role] = results.against(curve, scores, rule, ks=ks, fixed=fixed, seed=config.seed)
+    on = f"{run.benchmark.name} ({run.benchmark.window})"
+    names = str(run.folder), str(peer.path)
+    return RunComparison(names, on, len(problems), found, tuple(dropped), peer.kind)
+
+
 def comparison_sheets(comparison: RunComparison) -> list[Sheet]:
     return [_sheet(comparison, role, rows) for role, rows in comparison.found.items()]
 
@@ -91,14 +134,18 @@ def report(comparison: RunComparison, width: int = 80) -> Group:
     names = [f"{x}: {name}" for x, name in zip(LETTERS, comparison.names, strict=True)]
     tables = [printed(sheet, width) for sheet in comparison_sheets(comparison)]
     dropped = [Text(f"not shared: {each}", style="yellow") for each in comparison.dropped]
+    if comparison.peer:
+        dropped.append(Text(GRADED.format(kind=comparison.peer), style="yellow"))
     return Group(*map(Text, names), *tables, *dropped)
 
 
-def verdict(role: Role, comparison: Comparison) -> str:
+def verdict(role: Role, comparison: Comparison, peer: bool = False) -> str:
     """Whether B's checkpoint is better than A's, in a sentence, for all problems at this k."""
     group = comparison.groups[0]
     word = group.verdict
-    said = word if word == "inconclusive" else f"B's {role} is {word} than A's"
+    said: str = word
+    if word != "inconclusive":
+        said = f"B is {word} than A's {role}" if peer else f"B's {role} is {word} than A's"
     if group.difference.mean is not None:
         p = wording.p_value(group.adjusted_p)
         said += f", {wording.measured(group.difference)}, p {p} after Holm"
@@ -118,12 +165,16 @@ def _differences(runs: tuple[RecordedRun, RecordedRun]) -> list[str]:
     ):
         if values[0] != values[1]:
             found.append(f"{name} {values[0]} and {values[1]}")
-    alone = [len(x.by_id.keys() - y.by_id.keys()) for x, y in ((a, b), (b, a))]
-    if any(alone):
-        found.append(f"{alone[0]} problems only in A, {alone[1]} only in B")
+    found += _alone(a.by_id, b.by_id)
     if other := len(a.by_id.keys() & b.by_id.keys()) - len(_shared(runs)):
         found.append(f"{other} problems with other statements or tests")
     return found
+
+
+def _alone(a: Mapping[str, object], b: Mapping[str, object]) -> list[str]:
+    """Problems that only one has, by id, in a sentence or none."""
+    alone = len(a.keys() - b.keys()), len(b.keys() - a.keys())
+    return [f"{alone[0]} problems only in A, {alone[1]} only in B"] if any(alone) else []
 
 
 def _prompt(run: RecordedRun) -> str:
@@ -172,10 +223,7 @@ def _compared(
     problems: Mapping[str, Problem],
     ks: Sequence[int],
 ) -> tuple[Comparison, ...]:
-    a, b = (_verdicts(run, role, problems) for run in runs)
-    for run, found in zip(runs, (a, b), strict=True):
-        if not found:
-            raise UsageError(f"{run.folder} has no verdicts of its {role} on the shared problems")
+    a, b = (_own(run, role, problems) for run in runs)
     setup = Setup(runs[0].benchmark.name, runs[0].benchmark.window, len(problems),
                   min(run.config.samples for run in runs), runs[0].config.seed, runs[0].tier,
                   runs[0].config.profile)  # fmt: skip
@@ -186,8 +234,11 @@ def _compared(
     ).main  # fmt: skip
 
 
-def _verdicts(run: RecordedRun, role: Role, problems: Mapping[str, Problem]) -> results.Verdicts:
+def _own(run: RecordedRun, role: Role, problems: Mapping[str, Problem]) -> results.Verdicts:
+    """The run's verdicts on these problems. Raises UsageError where there are none."""
     drawn = [each for each in run.scored(role) if each.key.problem_id in problems]
+    if not drawn:
+        raise UsageError(f"{run.folder} has no verdicts of its {role} on the shared problems")
     return sweep.verdicts_of(run.store, drawn)
 
 
@@ -204,10 +255,10 @@ def _sheet(comparison: RunComparison, role: Role, rows: Sequence[Comparison]) ->
             notes.append(f"{letter} at {wording.decoding(choice)}")
         if each.dropped:
             notes.append(f"{wording.counted(each.dropped, 'problem')} left out: too few samples")
-        notes.append(verdict(role, each))
+        notes.append(verdict(role, each, comparison.peer is not None))
     return Sheet(
         f"compare-{role}",
-        f"{role} of A and B on {comparison.on}: {count}",
+        f"{role} of A {'against' if comparison.peer else 'and'} B on {comparison.on}: {count}",
         (Column("%"), *(Column(group.group, f"pass@{each.k}") for each, group in groups)),
         (
             ("A", *(sheets.share(group.base) for _, group in groups)),
