@@ -21,7 +21,7 @@ from ssd_eval.config import RunConfig
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import RunFolderError, UsageError
 from ssd_eval.records import FORMAT_VERSION, Completion, SampleKey
-from ssd_eval.sample import decoding_digest, prompt_hash
+from ssd_eval.sample import STOP_RULES, decoding_digest, prompt_hash, stops
 from ssd_eval.sweep import evaluation_problems
 
 if TYPE_CHECKING:
@@ -67,18 +67,20 @@ class FinishedRun:
 
     def prompts(self, backend: Backend) -> dict[str, tuple[int, ...]]:
         """Token ids by problem. Raises RunFolderError where they are not those of the run."""
+        by_id = {each.id: each for each in self.problems}
         prompts = {each.id: backend.encode(messages(each)) for each in self.problems}
         for groups in self.samples.values():
             for problem, completions in groups.items():
-                self._check(completions[0], prompts[problem])
+                self._check(by_id[problem], completions[0], prompts[problem])
         return prompts
 
-    def _check(self, completion: Completion, prompt: tuple[int, ...]) -> None:
+    def _check(self, problem: Problem, completion: Completion, prompt: tuple[int, ...]) -> None:
         digest = decoding_digest(
             completion.decoding,
             max_tokens=self.config.max_tokens,
             prompt=prompt_hash(prompt),
             fingerprint=completion.key.checkpoint,
+            stop=(*STOP_RULES, *stops(problem)),
         )
         if digest != completion.key.decoding:
             raise RunFolderError(

@@ -11,13 +11,14 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TypedDict
 
 from benchmarks.base import Problem
+from benchmarks.extract import STOPS
 from benchmarks.prompts import messages
 from ssd_eval.backends.base import Backend, Generation, Request
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import BackendError, UsageError
 from ssd_eval.records import Completion, SampleKey
 
-STOP_RULES = ("end-token",)  # generation stops at the checkpoint's end tokens and nowhere else
+STOP_RULES = ("end-token",)  # the checkpoint's end tokens; continued code also ends at STOPS
 
 
 def prompt_hash(prompt_ids: Sequence[int]) -> str:
@@ -48,6 +49,11 @@ def decoding_digest(
     return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def stops(problem: Problem) -> tuple[str, ...]:
+    """Where an answer that is scored may end beside end tokens: what follows is cut off anyway."""
+    return STOPS if problem.continued else ()
+
+
 def stream(seed: int, problem_id: str, digest: str, sample: int) -> int:
     """The 128-bit key of a sample's random numbers: no batch size, no order, no neighbour."""
     text = json.dumps([seed, problem_id, digest, sample])
@@ -73,10 +79,12 @@ def plan(
     prompt_style: str = "simple",
     system: str | None = None,
     thinking: bool | None = None,
+    whole: bool = False,
 ) -> list[Request]:
     """One request per (problem, config, sample), a problem's requests side by side.
 
     Neighbours share a prompt, so a backend can prefill it once for all samples and temperatures.
+    `whole`: answers that are trained on, which no stop rule may cut.
     Raises UsageError for counts below 1, and for a prompt that leaves the context no room (where
     the backend has a `context_length`), naming the problem.
     """
@@ -93,7 +101,10 @@ def plan(
         prompt = backend.encode(chat, **mode)
         _check_length(problem.id, len(prompt), backend)
         for config in configs:
-            requests += _requests(problem.id, prompt, config, samples, max_tokens, seed, backend)
+            ends = () if whole else stops(problem)
+            requests += _requests(
+                problem.id, prompt, config, samples, max_tokens, seed, backend, ends
+            )
     return requests
 
 
@@ -131,12 +142,14 @@ def _requests(
     max_tokens: int,
     seed: int,
     backend: Backend,
+    ends: tuple[str, ...],
 ) -> list[Request]:
     digest = decoding_digest(
         config,
         max_tokens=max_tokens,
         prompt=prompt_hash(prompt),
         fingerprint=backend.fingerprint,
+        stop=(*STOP_RULES, *ends),
     )
     return [
         Request(
@@ -145,6 +158,7 @@ def _requests(
             decoding=config,
             max_tokens=max_tokens,
             stream=stream(seed, problem_id, digest, index),
+            stops=ends,
         )
         for index in range(samples)
     ]

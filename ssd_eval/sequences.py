@@ -52,10 +52,11 @@ class Tokens:
 def of_completions(
     pairs: Iterable[tuple[Request, Completion]], problems: Mapping[str, Problem], end_id: int
 ) -> Iterator[Tokens]:
-    """Sampled completions; a finished one has its end token again."""
+    """Sampled completions; one that finished has its end token again, but at a stop rule."""
     for request, completion in pairs:
         problem = completion.key.problem_id
-        end = (end_id,) if completion.finish == "stop" else ()
+        cut = any(stop in completion.text for stop in request.stops)
+        end = (end_id,) if completion.finish == "stop" and not cut else ()
         if completion.token_ids or end:
             yield Tokens(
                 problem,

@@ -270,6 +270,7 @@ def training_requests(
         max_tokens=config.max_tokens,
         seed=config.seed,
         backend=backend,
+        whole=True,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -89,6 +90,15 @@ def test_every_sampling_field_is_sent(server: Server) -> None:
     sent = {"temperature": 0.7, "top_k": 20, "top_p": 0.8, "min_p": 0.0, "repetition_penalty": 1.0}
     assert {name: body[name] for name in sent} == sent
     assert 0 <= body["seed"] < 2**63
+
+
+def test_stop_strings_are_sent_and_kept_four_at_most(server: Server) -> None:
+    stops = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
+    list(loaded(server).generate([replace(request(), stops=stops), request()]))
+    bodies = {"stop" in body: body for body in server.bodies}
+    assert bodies[True]["stop"] == list(stops[:4])
+    assert bodies[True]["include_stop_str_in_output"] is True
+    assert "include_stop_str_in_output" not in bodies[False]
 
 
 def test_every_request_comes_back_once(server: Server) -> None:

@@ -19,7 +19,8 @@ class Request:
     """One sample to draw. Equal `prompt_ids` may share a prefill.
 
     `stream` seeds the sample's own random numbers; it is derived from (seed, key) alone, so a
-    result never depends on batch size or order.
+    result never depends on batch size or order. A backend may end a sample whose text holds one of
+    `stops`, which is kept: what is before the first of them is the same either way.
     """
 
     key: SampleKey
@@ -27,6 +28,7 @@ class Request:
     decoding: DecodingConfig
     max_tokens: int
     stream: int  # 128-bit
+    stops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

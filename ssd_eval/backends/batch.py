@@ -7,7 +7,7 @@ wording.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,7 @@ class Batch:
         cache: SlotCache,
         prefill: Prefill,
         end_ids: frozenset[int],
+        stopped: Callable[[Sequence[int], Sequence[str]], bool],
         vocabulary: int,
         context_length: int,
     ) -> None:
@@ -53,6 +54,7 @@ class Batch:
         self._vocabulary = vocabulary
         self._ends = np.zeros(vocabulary, dtype=bool)
         self._ends[[each for each in end_ids if each < vocabulary]] = True
+        self._stopped = stopped
 
         self._requests: list[Request | None] = [None] * slots
         self._streams: list[np.random.Generator | None] = [None] * slots
@@ -63,6 +65,7 @@ class Batch:
         self._position = np.zeros(slots, dtype=np.int64)  # and where it goes
         self._count = np.zeros(slots, dtype=np.int64)  # tokens drawn so far
         self._limit = np.zeros(slots, dtype=np.int64)  # 0: idle
+        self._watched = np.zeros(slots, dtype=bool)  # rows that have stops
         self._uniforms = np.zeros((slots, BLOCK))
         self._drawn = np.zeros((slots, ROOM), dtype=np.int64)
 
@@ -93,6 +96,7 @@ class Batch:
         self._position[slot] = tokens - 1
         self._count[slot] = 0
         self._limit[slot] = limit
+        self._watched[slot] = bool(request.stops)
 
     @torch.inference_mode()
     def _step(self) -> list[int]:
@@ -141,21 +145,30 @@ class Batch:
         self._next[busy] = tokens[busy]
         self._position += busy
         finished = busy & (self._ends[tokens] | (self._count == self._limit))
+        for slot in np.flatnonzero(self._watched & ~finished).tolist():
+            finished[slot] = self._holds_stop(slot)
         slots: list[int] = np.flatnonzero(finished).tolist()
         return slots
+
+    def _holds_stop(self, slot: int) -> bool:
+        request = self._requests[slot]
+        assert request is not None
+        return self._stopped(self._drawn[slot, : self._count[slot]].tolist(), request.stops)
 
     def _finish(self, slot: int) -> Generation:
         request, count = self._requests[slot], int(self._count[slot])
         assert request is not None
         tokens = self._drawn[slot, :count]
-        stopped = bool(self._ends[tokens[-1]])
+        ended = bool(self._ends[tokens[-1]])
+        stopped = ended or (bool(request.stops) and self._holds_stop(slot))
         self._requests[slot] = self._streams[slot] = None
         self._configs[slot] = IDLE
         self._arrangement = None
         self._limit[slot] = self._count[slot] = self._position[slot] = 0
+        self._watched[slot] = False
         return Generation(
             key=request.key,
-            token_ids=tuple(tokens[: count - stopped].tolist()),
+            token_ids=tuple(tokens[: count - ended].tolist()),
             finish="stop" if stopped else "length",
             effective_temperature=effective_temperature(request.decoding),
         )

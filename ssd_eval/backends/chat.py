@@ -5,6 +5,7 @@ Loads nothing (`checkpoint`) and samples nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import TemplateError
@@ -51,6 +52,18 @@ class ChatTokenizer:
     def encode_text(self, text: str) -> tuple[int, ...]:
         """No template, no special tokens added."""
         return tuple(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def stopped(self, token_ids: Sequence[int], stops: Sequence[str]) -> bool:
+        """Whether the text holds one of `stops`, to which its last token belongs.
+
+        Asked at every token: only where the last few tokens hold one, the whole text is looked at,
+        as tokenizers make other text of a piece.
+        """
+        tail = self.decode(tuple(token_ids[-max(map(len, stops), default=0) :]))
+        if not any(stop in tail for stop in stops):
+            return False
+        text = self.decode(tuple(token_ids))
+        return any(stop in text for stop in stops)
 
     def decode(self, token_ids: tuple[int, ...]) -> str:
         text: str = self._tokenizer.decode(

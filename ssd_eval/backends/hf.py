@@ -94,6 +94,7 @@ class HFBackend(ChatBackend):
             cache=cache,
             prefill=self._prefill,
             end_ids=self._chat.end_ids,
+            stopped=self._chat.stopped,
             vocabulary=self._config.vocab_size,
             context_length=self.context_length,
         )

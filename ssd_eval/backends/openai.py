@@ -28,6 +28,7 @@ from ssd_eval.errors import BackendError, UsageError
 IN_FLIGHT = 64  # requests at once; the server queues what it can't decode yet
 TRIES = 4
 WAIT = 0.5  # seconds before the second try, doubled for each further one
+STOPS = 4  # strings that a server takes at most; a text that holds another is cut later
 TIMEOUT = 3600.0  # seconds for one answer: thinking models write for long
 KEPT = "what was finished is kept: see to the server and repeat the command"
 
@@ -77,6 +78,7 @@ class OpenAIBackend(ChatBackend):
                 f"servers take no temperature above {MAX_TEMPERATURE:g}, asked for "
                 f"{request.decoding.temperature:g}; lower it or use --backend hf"
             )
+        stops = {"stop": list(request.stops[:STOPS]), "include_stop_str_in_output": True}
         return {
             "model": self._model,
             "prompt": list(request.prompt_ids),
@@ -89,6 +91,7 @@ class OpenAIBackend(ChatBackend):
             "return_token_ids": True,
             "stop_token_ids": sorted(self._chat.end_ids),
             **decoding_fields(request.decoding),
+            **(stops if request.stops else {}),
         }
 
     def _tokens(self, choice: dict[str, Any]) -> tuple[int, ...]:

@@ -113,12 +113,15 @@ def sampling_params(request: Request, end_ids: Iterable[int]) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
+    stops = list(request.stops)
     return SamplingParams(
         **decoding_fields(request.decoding),
         max_tokens=request.max_tokens,
         seed=request.stream % 2**SEED_BITS,
         stop_token_ids=sorted(end_ids),
-        detokenize=False,
+        stop=stops,
+        include_stop_str_in_output=True,
+        detokenize=bool(stops),  # here, too, for stops alone
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
 
