@@ -1,4 +1,5 @@
-"""One program's process, between zygote and tests: compiles it once, then forks each test.
+"""One program's process, between zygote and tests: compiles it once, then forks each test, or one
+process for a series of them where the program can't tell the difference.
 
 Trusted: the program never runs here. Standard library only.
 """
@@ -15,10 +16,12 @@ from functools import partial
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple, NoReturn
 
-from sandbox import boxes, child, linux, protocol, root
+from sandbox import boxes, child, linux, protocol, root, series
 from sandbox.confine import MIB, Confinement
+from sandbox.memoryless import is_memoryless
 from sandbox.stage import Stage
 from sandbox.streams import RESULT, Streams
+from sandbox.surroundings import Surroundings
 from sandbox.watch import watch
 
 COMPILE_CPU_S = 10
@@ -34,11 +37,13 @@ class Inherited:
         self,
         confinement: Confinement,
         modules_by_kind: dict[str, ModuleType],
+        surroundings: Surroundings,
         boxes: str | None,
         third_party: frozenset[str],
     ) -> None:
         self.confinement = confinement
         self.modules_by_kind = modules_by_kind  # what programs run as
+        self.surroundings = surroundings  # of those that may share a process
         self.boxes = boxes  # the folder for tests' working folders; None: a mount of their own
         self.third_party = third_party
         self.mapped = 0  # bytes of address space
@@ -50,6 +55,14 @@ class Shared(NamedTuple):
 
     file: int
     size: int
+
+
+class Asked(NamedTuple):
+    """A test, or a series of them (`tests`, each a kind and an input; the rest is empty)."""
+
+    kind: str
+    given: bytes | Shared
+    tests: list[tuple[str, bytes]]
 
 
 class Candidate:
@@ -76,7 +89,9 @@ class Candidate:
             if self._import_heavy(source):
                 self.limits["mapped"] += _HEAVY_ROOM
         if self.staged:
-            protocol.send(self.sock, {"op": "compiled", "ok": code is not None, "detail": problem})
+            answer = {"op": "compiled", "ok": code is not None, "detail": problem}
+            shares = code is not None and self._may_share(source)
+            protocol.send(self.sock, {**answer, "series": shares})
         if code is None:
             return True
         if (
@@ -87,16 +102,22 @@ class Candidate:
         ):
             return self._on_a_stage(code)
         by_name = b"/dev/stdin" in source
-        while (test := self._next_test()) is not None:
-            self._test(code, test[0], _whole(test[1]), by_name)
+        while (asked := self._next()) is not None:
+            self._test(code, asked, by_name)
         return True
 
-    def _next_test(self) -> tuple[str, bytes | Shared] | None:
-        """Its kind and input."""
+    def _may_share(self, source: bytes) -> bool:
+        """Whether tests of the program may run in one process."""
+        text = source.decode("utf-8", "surrogatepass")
+        return is_memoryless(text, self.inherited.surroundings)
+
+    def _next(self) -> Asked | None:
         header, blobs = protocol.receive(self.sock)
+        if header["op"] == "series":
+            return Asked("", b"", list(zip(header["kinds"], blobs, strict=True)))
         if header["op"] != "test":
             return None
-        return header["kind"], blobs[0] if blobs else self.shared[header["shared"]]
+        return Asked(header["kind"], blobs[0] if blobs else self.shared[header["shared"]], [])
 
     def _on_a_stage(self, code: CodeType) -> bool:
         """All tests in one set of mounts; False once a test has touched them."""
@@ -105,18 +126,17 @@ class Candidate:
         except OSError:  # whether this is ours or the machine's, tests without a stage will tell
             return False
         child.fresh_interpreter()
-        while (test := self._next_test()) is not None:
-            kind, given = test
-            if kind == "stdin" and isinstance(given, Shared):
+        while (asked := self._next()) is not None:
+            if asked.kind == "stdin" and isinstance(asked.given, Shared):
                 data = b""
-                stage.streams.renew(given.file)
+                stage.streams.renew(asked.given.file)
             else:
-                data = _whole(given)
+                data = _whole(asked.given)
                 stage.streams.renew(data)
-            namespace = child.entered(self.inherited.modules_by_kind[kind])
+            namespace = self._entered(asked)
             started = time.monotonic()
-            pid, pidfd = stage.start(partial(self._program, code, namespace, kind, data))
-            timed_out = watch(pid, pidfd, self.sock, self.limits)
+            pid, pidfd = stage.start(partial(self._program, code, namespace, asked, data))
+            timed_out = watch(pid, pidfd, self.sock, self._limits_of(asked))
             report = self._report(pid, started, timed_out)
             sizes = stage.streams.sizes()
             blobs = stage.streams.contents(sizes, int(self.limits["output_mb"]) * MIB)
@@ -149,18 +169,18 @@ class Candidate:
                 __import__(name)
         return bool(found)
 
-    def _test(self, code: CodeType, kind: str, data: bytes, by_name: bool) -> None:
+    def _test(self, code: CodeType, asked: Asked, by_name: bool) -> None:
         """One in mounts of its own, or in a folder of its own."""
-        streams = Streams(data)
+        streams = Streams(_whole(asked.given))
         folder = self.inherited.boxes
         box = boxes.make(folder) if folder else None
         ready, done = os.pipe()
         started = time.monotonic()
         pid = linux.fork_into(0 if folder else linux.CLONE_NEWPID | linux.CLONE_NEWNS)
         if pid == 0:
-            self._be_the_test(code, kind, streams, done, by_name, box)
+            self._be_the_test(code, asked, streams, done, by_name, box)
         os.close(done)
-        timed_out = watch(pid, os.pidfd_open(pid), self.sock, self.limits)
+        timed_out = watch(pid, os.pidfd_open(pid), self.sock, self._limits_of(asked))
         report = self._report(pid, started, timed_out)
         began = os.read(ready, 200)
         os.close(ready)
@@ -190,16 +210,35 @@ class Candidate:
         report["written"] = sizes
         protocol.send(self.sock, report, *blobs)
 
+    def _limits_of(self, asked: Asked) -> dict[str, float]:
+        """A series is cut short: its tests are tried again one by one, within all their limits."""
+        if not asked.tests:
+            return self.limits
+        most = {"cpu_s": series.MOST_CPU_S, "wall_s": series.MOST_WALL_S}
+        return {name: min(limit, most.get(name, limit)) for name, limit in self.limits.items()}
+
+    def _entered(self, asked: Asked) -> dict[str, Any]:
+        """The globals of a single test; a series makes its own."""
+        return {} if asked.tests else child.entered(self.inherited.modules_by_kind[asked.kind])
+
     def _program(
-        self, code: CodeType, namespace: dict[str, Any], kind: str, data: bytes
+        self, code: CodeType, namespace: dict[str, Any], asked: Asked, data: bytes
     ) -> NoReturn:
-        if kind == "stdin":
+        if asked.tests:
+            series.run(code, self.inherited.surroundings, self.entry, asked.tests, RESULT)
+        if asked.kind == "stdin":
             child.run_stdin(code, namespace)
         arguments = data.decode("utf-8", "surrogatepass")
         child.run_functional(code, namespace, self.entry, arguments, RESULT)
 
     def _be_the_test(
-        self, code: CodeType, kind: str, streams: Streams, done: int, by_name: bool, box: str | None
+        self,
+        code: CodeType,
+        asked: Asked,
+        streams: Streams,
+        done: int,
+        by_name: bool,
+        box: str | None,
     ) -> NoReturn:
         try:
             self._working_folder(streams, by_name, box)
@@ -207,14 +246,14 @@ class Candidate:
             done = streams.install(done, keep=self.inherited.confinement.rules)
             self.inherited.confinement.apply(self.limits)
             child.fresh_interpreter()
-            namespace = child.entered(self.inherited.modules_by_kind[kind])
+            namespace = self._entered(asked)
             os.write(done, b"+")
         except BaseException as error:
             with contextlib.suppress(OSError):
                 os.write(done, f"{type(error).__name__}: {error}".encode()[:190])
             os._exit(1)
         os.close(done)
-        self._program(code, namespace, kind, streams.data)
+        self._program(code, namespace, asked, streams.data)
 
     def _working_folder(self, streams: Streams, by_name: bool, box: str | None) -> None:
         if box is not None:

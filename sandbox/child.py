@@ -89,25 +89,32 @@ def run_functional(
     code: CodeType, namespace: dict[str, Any], entry: str, arguments: str, result: int
 ) -> NoReturn:
     """Calls the program's method or function; its value goes to the descriptor `result` as JSON."""
-    loads, dumps = json.loads, json.dumps
 
     def call() -> None:
-        limit = sys.get_int_max_str_digits()
-        sys.set_int_max_str_digits(0)
-        values = loads(arguments)
-        sys.set_int_max_str_digits(limit)
-        given = namespace.get(entry)
-        exec(code, namespace)
-        value = _callable(namespace, given, entry)(*values)
-        sys.set_int_max_str_digits(0)
-        try:
-            text = dumps(plain(value)).encode()
-        except (TypeError, RecursionError) as error:
-            text = b"!" + str(error).encode("utf-8", "replace")  # no JSON: a wrong answer
+        text = called(code, namespace, entry, arguments)
         while text:
             text = text[os.write(result, text) :]
 
     finish(call, code, namespace)
+
+
+def called(code: CodeType, namespace: dict[str, Any], entry: str, arguments: str) -> bytes:
+    """The value as JSON, or "!" and why it has no such form."""
+    loads, dumps = json.loads, json.dumps  # as they are before the program runs
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    values = loads(arguments)
+    sys.set_int_max_str_digits(limit)
+    given = namespace.get(entry)
+    exec(code, namespace)
+    value = _callable(namespace, given, entry)(*values)
+    sys.set_int_max_str_digits(0)
+    try:
+        return dumps(plain(value)).encode()
+    except (TypeError, RecursionError) as error:
+        return b"!" + str(error).encode("utf-8", "replace")  # no JSON: a wrong answer
+    finally:
+        sys.set_int_max_str_digits(limit)
 
 
 def _callable(namespace: dict[str, Any], given: object, entry: str) -> Any:

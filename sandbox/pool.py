@@ -29,8 +29,9 @@ class Pool:
     """`workers` zygotes of one tier. A context manager; see `sandbox.base.Executor`.
 
     `tier` None takes the best that this machine offers, but C only with `unsafe`. `limits` are
-    those of a usual job: a job's own decide, but for a larger stack. Raises SandboxError where no
-    sandbox can be had.
+    those of a usual job: a job's own decide, but for a larger stack. Without `series` every test
+    has a process of its own, also where a program could not tell (`sandbox.memoryless`). Raises
+    SandboxError where no sandbox can be had.
     """
 
     def __init__(
@@ -39,10 +40,12 @@ class Pool:
         limits: Limits | None = None,
         unsafe: bool = False,
         tier: Tier | None = None,
+        series: bool = True,
     ) -> None:
         if workers < 1:
             raise SandboxError(f"{workers} workers; use 1 or more")
         self._limits = limits or Limits()
+        self._series = series
         self._modules = tiers.third_party()
         self._todo: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._alone = _Alone()
@@ -79,6 +82,7 @@ class Pool:
         return {
             "tier": self._tier,
             "limits": asdict(self._limits),
+            "series": self._series,
             "python": self._workers[0].version,
             "modules": sorted(name for name in self._modules if not name.endswith(".libs")),
         }
@@ -139,7 +143,7 @@ class Pool:
         if job.tests and job.tests[0].kind == "assertion":
             return AssertionTrial(zygote.sock, job)
         if job.profile == "faithful":
-            return Trial(zygote.sock, job, self._inputs)
+            return Trial(zygote.sock, job, self._inputs, in_series=self._series)
         return ProfiledTrial(zygote.sock, job)
 
     def close(self) -> None:

@@ -19,7 +19,8 @@ EXECUTABLE = f"{PYTHON}/bin/python3"
 OWN_CODE = "/runner"
 _OWN_MODULES = (
     *("__init__", "boxes", "candidate", "child", "confine", "linux", "protocol", "root"),
-    *("seccomp", "seccomp_calls", "stage", "streams", "watch", "zygote"),
+    *("memoryless", "seccomp", "seccomp_calls", "series", "stage", "streams", "surroundings"),
+    *("watch", "zygote"),
     *("assertion", "calls", "check", "literal"),
     *("harness", "mlssd", "official", "session", "typed"),  # for profiles other than faithful
 )

@@ -4,6 +4,7 @@ The second stage: `namespace` has isolated this process and exec'd it. Speaks `p
 
     evaluator → job {entry, limits} + source       ← compiled {ok, detail}
     evaluator → test {kind} + input                ← done {...} + stdout, result, stderr
+    evaluator → series {kinds} + inputs            ← the same, the result a list of answers
     evaluator → end                                ← (nothing; ready for a job)
 
 A job with a `profile` gets a `session` instead, one of `assertion` tests an `assertion`; they speak
@@ -31,6 +32,7 @@ from typing import Any
 
 from sandbox import child, confine, linux, protocol, root, streams
 from sandbox.candidate import Candidate, Inherited, Shared
+from sandbox.surroundings import Surroundings
 
 _own_package: list[ModuleType] = []  # out of programs' sight
 _AGAIN = 3  # the exit status that asks for another process
@@ -67,9 +69,10 @@ def _prepare(tier: str, uid: int | None, boxes: str, modules: dict[str, str]) ->
         sys.meta_path.append(_Allowed(modules))
     _thread.stack_size(_THREAD_STACK)
     by_kind = child.prepared()
+    surroundings = Surroundings(by_kind["stdin"].__dict__)
     _own_package.append(sys.modules.pop("sandbox"))
     confined = confine.confinement(tier, uid, modules, boxes or None)
-    return Inherited(confined, by_kind, boxes or None, frozenset(modules))
+    return Inherited(confined, by_kind, surroundings, boxes or None, frozenset(modules))
 
 
 def _serve(sock: socket.socket, inherited: Inherited) -> None:

@@ -1,0 +1,161 @@
+"""Names to run a program with that keep nothing: whatever a run could mark is made anew for it.
+
+Two runs in one process can tell each other something only through an object that both reach and
+one can change. So each run gets dictionaries, modules and Python functions of its own, and beside
+them only objects that refuse every mark: built-in functions, immutable types, plain values. What
+is left out here is a NameError there; `memoryless` finds out before that no program would catch it.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import importlib
+import sys
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+_BUILTINS = """
+    abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod
+    enumerate exit filter float format frozenset hex input int isinstance issubclass iter len list
+    map max min next object oct ord pow print property quit range repr reversed round set slice
+    sorted staticmethod str sum tuple zip NotImplemented Ellipsis ArithmeticError AssertionError
+    AttributeError EOFError Exception ImportError IndexError KeyError LookupError NameError
+    NotImplementedError OverflowError RuntimeError StopIteration SystemExit TypeError ValueError
+    ZeroDivisionError"""
+# What programs may have of each module; "*": all that it exports. `typing` is for annotations.
+_MODULES = {
+    "math": "*",
+    "itertools": "*",
+    "bisect": "*",
+    "heapq": "*",
+    "string": "ascii_letters ascii_lowercase ascii_uppercase digits hexdigits punctuation",
+    "collections": "deque defaultdict OrderedDict Counter namedtuple",
+    "functools": "reduce partial cmp_to_key lru_cache cache",
+    "operator": "add sub mul truediv floordiv mod xor and_ or_ neg eq ne lt le gt ge itemgetter",
+    "copy": "copy deepcopy",
+    "sys": "exit maxsize setrecursionlimit",
+    "typing": "",
+}
+_STREAMS = ("stdin", "stdout", "stderr")  # each run's own
+# Classes that could be marked: to be called or named in an annotation, never held.
+CALLED = frozenset(("Counter", "OrderedDict"))
+
+
+def _copy(x: Any) -> Any:
+    return copy.copy(x)
+
+
+def _deepcopy(x: Any, memo: Any = None) -> Any:
+    # A memo of the program's own would be handed the list that all calls have as a default.
+    if memo is not None:
+        raise RuntimeError("not here")
+    return copy.deepcopy(x)
+
+
+_INSTEAD: dict[Any, Any] = {copy.copy: _copy, copy.deepcopy: _deepcopy}
+
+
+class Surroundings:
+    """Made once; `fresh` for each run. `prelude` are the names that programs start with."""
+
+    def __init__(self, prelude: dict[str, Any]) -> None:
+        self.modules = {name: _exports(name) for name in _MODULES}
+        kept = {id(value) for names in self.modules.values() for value in names.values()}
+        of_builtins = {name: getattr(builtins, name) for name in _BUILTINS.split()}
+        kept |= {id(value) for value in of_builtins.values() if _refuses_marks(value)}
+        self.names = {
+            name: value
+            for name, value in prelude.items()
+            if id(value) in kept or name in self.modules
+        }
+        self.builtins = {
+            name: value
+            for name, value in of_builtins.items()
+            if id(value) in kept and prelude.get(name, value) is value
+        }
+        self._machinery = {"__build_class__": builtins.__build_class__}
+        known = {*prelude, *dir(builtins)}
+        self.left_out = frozenset(known - {*self.names, *self.builtins, *_STREAMS, "__name__"})
+        self.starred = frozenset(name for name in self.modules if self._may_be_starred(name))
+
+    def _may_be_starred(self, module: str) -> bool:
+        """Whether what `import *` would bring beyond our choice shadows nothing that we have."""
+        real = importlib.import_module(module)
+        public = getattr(real, "__all__", [name for name in vars(real) if name[0] != "_"])
+        beyond = set(public) - set(self.modules[module])
+        return not beyond & {*self.names, *self.builtins} - set(self.modules["typing"])
+
+    def fresh(self, name: str, used: set[str]) -> dict[str, Any]:
+        """Globals for a run as the module `name`, as far as it has a use for them (`mentioned`)."""
+        made: dict[str, ModuleType] = {}
+
+        def imported(wanted: str, *_: object) -> ModuleType:
+            if wanted not in made:
+                made[wanted] = self._module(wanted)
+            return made[wanted]
+
+        names = {
+            each: imported(each) if each in self.modules else _own(self.names[each])
+            for each in used & self.names.keys()
+        }
+        names.update({each: getattr(sys, each) for each in _STREAMS}, __name__=name)
+        mine = {each: self.builtins[each] for each in used & self.builtins.keys()}
+        names["__builtins__"] = {**mine, **self._machinery, "__import__": imported}
+        return names
+
+    def _module(self, name: str) -> ModuleType:
+        module = ModuleType(name)
+        for each, value in self.modules.get(name, {}).items():
+            setattr(module, each, _own(value))
+        if name == "sys":
+            for each in _STREAMS:
+                setattr(module, each, getattr(sys, each))
+        return module
+
+
+def mentioned(code: CodeType) -> set[str]:
+    """Every global, attribute and import that the code or a function in it names."""
+    names = set(code.co_names)
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            names |= mentioned(each)
+    return names
+
+
+def _exports(module: str) -> dict[str, Any]:
+    """By name, without what could be marked and can't be copied."""
+    real = importlib.import_module(module)
+    if module == "typing":
+        return {name: getattr(real, name) for name in real.__all__ if name[0].isupper()}
+    chosen = _MODULES[module].split()
+    if chosen == ["*"]:
+        chosen = [name for name in dir(real) if name[0] != "_"]
+    values = {name: getattr(real, name) for name in chosen}
+    return {
+        name: value
+        for name, value in values.items()
+        if _refuses_marks(value) or type(value) is FunctionType or name in CALLED
+    }
+
+
+def _refuses_marks(value: object) -> bool:
+    try:
+        value.mark = 1  # type: ignore[attr-defined]
+    except (AttributeError, TypeError):
+        return True
+    del value.mark  # type: ignore[attr-defined]
+    return False
+
+
+def _own(value: Any) -> Any:
+    """A function written in Python can be marked: a copy of it; anything else as it is."""
+    if type(value) is not FunctionType:
+        return value
+    value = _INSTEAD.get(value, value)
+    own = FunctionType(
+        value.__code__, value.__globals__, value.__name__, value.__defaults__, value.__closure__
+    )
+    own.__kwdefaults__ = value.__kwdefaults__ and dict(value.__kwdefaults__)
+    return own
