@@ -258,7 +258,7 @@ class _Busy:
     runs = 0
     second = "passed"
 
-    def __init__(self, sock: object, job: Job, *_: object) -> None:
+    def __init__(self, sock: object, job: Job, *_: object, **__: object) -> None:
         self.job = job
         self.was_busy = True
 
