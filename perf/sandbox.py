@@ -53,8 +53,11 @@ def main() -> None:
     args = _arguments()
     console = Console(width=100)
     console.print(f"{args.workers} workers, {args.rounds} rounds, {os.cpu_count()} cores")
-    with Pool(workers=args.workers, tier=args.tier) as pool:
-        checkers = list(_checkers(args, pool))
+    with (
+        Pool(workers=args.workers, tier=args.tier) as pool,
+        Pool(workers=args.workers, tier=args.tier, series=False) as single,
+    ):
+        checkers = list(_checkers(args, pool, single))
         for name in args.corpora:
             cases = getattr(corpus, name)(args.programs)
             console.print(_compared(name, checkers, cases, args.rounds))
@@ -81,8 +84,9 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _checkers(args: argparse.Namespace, pool: Pool) -> Iterable[Checker]:
+def _checkers(args: argparse.Namespace, pool: Pool, single: Pool) -> Iterable[Checker]:
     yield Checker("ssd-eval", f"tier {pool.tier}", 1, lambda cases: _ours(pool, cases))
+    yield Checker("no series", f"tier {pool.tier}", 1, lambda cases: _ours(single, cases))
     floor = [sys.executable, "-I", "-S", "-B", str(HERE / "floor.py")]
     yield Checker("bare fork", "nothing", 1, lambda cases: _other(floor, "", "", args, cases))
     peers = (
