@@ -219,11 +219,14 @@ def claims(large_k: int, run_dir: Path | None, as_json: bool, no_color: bool, **
     from ssd_eval import recorded
     from ssd_eval.claim_tables import claim_sheets, report, to_json
     from ssd_eval.claims import measure
+    from ssd_eval.reach_plot import reach_plot
 
     out, err = _consoles(no_color)
     with _opened(flags, run_dir, err) as job:
         measured = measure(job, large_k)
         _written(job.store.folder, claim_sheets(measured))
+        names = str(measured.decoding), str(measured.distilled_decoding)
+        reach_plot(measured.reach, names, job.store.folder / "plots", "large-k")
         page = _rendered(recorded.of(job), measured.sweep, {}, job.store.folder)
     if as_json:
         _print_json({**to_json(measured), "run": str(job.store.folder)})
@@ -657,6 +660,8 @@ def _rendered(run: Any, result: Any, published: Any, folder: Path) -> Path:
     """Tables, pictures and page of a sweep's result, with what `claims` left; the page's file."""
     from ssd_eval.plots import sweep_plot
     from ssd_eval.problem_plots import problems_plot
+    from ssd_eval.reach import of_sweep
+    from ssd_eval.reach_plot import reach_plot
     from ssd_eval.report import write
     from ssd_eval.sweep_sheets import sweep_sheets
     from ssd_eval.table_formats import read
@@ -665,6 +670,8 @@ def _rendered(run: Any, result: Any, published: Any, folder: Path) -> Path:
     _written(folder, sheets)
     sweep_plot(result, folder / "plots")
     problems_plot(result, folder / "plots")
+    if found := of_sweep(result):
+        reach_plot(*found, folder / "plots", "pass-at-k")
     others = read(run.folder / "tables", but={each.slug for each in sheets})
     return write(run, result, [*sheets, *others], folder)
 

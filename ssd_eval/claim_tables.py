@@ -48,8 +48,8 @@ def reach_sheet(measured: Measured) -> Sheet:
     rows = [
         (
             f"pass@{step.k}",
-            sheets.Value(step.base, "share"),
-            sheets.Value(step.distilled, "share"),
+            sheets.share(step.base),
+            sheets.share(step.distilled),
             sheets.points(step.difference),
         )
         for step in found.steps

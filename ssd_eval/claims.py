@@ -7,7 +7,6 @@ never done twice. Judges nothing: `findings` reads the numbers.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from ssd_eval import arms, majority, metrics, results, stages, stats, sweep
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import RunFolderError, UsageError
-from ssd_eval.reach import Reach, reach
+from ssd_eval.reach import Reach, reach, usual
 from ssd_eval.results import Choice, Curve, SweepResult
 
 if TYPE_CHECKING:
@@ -101,11 +100,10 @@ def _check_votes(job: Sweep) -> None:
 
 
 def _usual(choice: Choice) -> DecodingConfig:
-    """The config that most folds chose; of equals the coolest."""
-    counts = Counter(choice.decodings)
-    if not counts:
+    found = usual(choice)
+    if found is None:
         raise UsageError("no problem has enough samples to choose a temperature by")
-    return min(counts, key=lambda each: (-counts[each], each.temperature))
+    return found
 
 
 Scores = Sequence[metrics.ProblemScore]

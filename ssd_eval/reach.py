@@ -6,12 +6,18 @@ Samples nothing; takes `metrics.ProblemScore`s.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ssd_eval import stats
 from ssd_eval.metrics import ProblemScore, paired_scores
-from ssd_eval.stats import Difference
+from ssd_eval.stats import Difference, Estimate
+
+if TYPE_CHECKING:
+    from ssd_eval.decoding import DecodingConfig
+    from ssd_eval.results import Choice, SweepResult
 
 
 @dataclass(frozen=True)
@@ -19,8 +25,8 @@ class Step:
     """Both checkpoints at one k, on the problems that have k samples on both sides."""
 
     k: int
-    base: float
-    distilled: float
+    base: Estimate
+    distilled: Estimate
     difference: Difference
 
 
@@ -60,6 +66,26 @@ def reach(
     )
 
 
+def usual(choice: Choice) -> DecodingConfig | None:
+    """The config that most folds chose; of equals the coolest. None where nothing was scored."""
+    counts = Counter(choice.decodings)
+    return min(counts, key=lambda each: (-counts[each], each.temperature), default=None)
+
+
+def of_sweep(result: SweepResult) -> tuple[Reach, tuple[str, str]] | None:
+    """Both checkpoints at their usual decoding of the first k, and those decodings."""
+    first = result.main[0]
+    at = usual(first.base), usual(first.distilled)
+    cells = [
+        next((cell for cell in curve.cells if cell.decoding == decoding), None)
+        for curve, decoding in zip((result.base, result.distilled), at, strict=True)
+    ]
+    if cells[0] is None or cells[1] is None:
+        return None
+    found = reach(cells[0].scores, cells[1].scores, seed=result.setup.seed)
+    return found, (str(at[0]), str(at[1]))
+
+
 def _ks(largest: int) -> list[int]:
     scale = [head * 10**power for power in range(7) for head in (1, 2, 5)]
     return sorted({k for k in scale if k < largest} | {largest})
@@ -70,12 +96,14 @@ def _step(
 ) -> Step:
     pairs = paired_scores(base, distilled, k)
     difference = stats.paired_difference(pairs.base, pairs.distilled, pairs.clusters, seed=seed)
-    count = len(pairs.base)
-    return Step(k, sum(pairs.base) / count, sum(pairs.distilled) / count, difference)
+    left, right = (
+        stats.mean_interval(side, pairs.clusters) for side in (pairs.base, pairs.distilled)
+    )
+    return Step(k, left, right, difference)
 
 
 def _crossing(steps: Sequence[Step]) -> int | None:
     """None where the distilled checkpoint leads at the last k, or never led."""
-    behind = [step.k for step in steps if step.base < step.distilled]
+    behind = [step.k for step in steps if (step.base.mean or 0) < (step.distilled.mean or 0)]
     after = [step.k for step in steps if not behind or step.k > behind[-1]]
     return after[0] if behind and after else None

@@ -123,7 +123,7 @@ def test_claims_measures_two_checkpoints_and_repeats_nothing(
     assert last["n"] == 4
     assert 0 < last["base"]["mean"] < 1
     assert value["reach"]["steps"][-1]["k"] == 4
-    assert value["reach"]["steps"][-1]["distilled"] == 1.0
+    assert value["reach"]["steps"][-1]["distilled"]["mean"] == 1.0
     names = {path.name for path in (tmp_path / "run" / "tables").iterdir()}
     assert {"majority.csv", "large-k.tex", "main.md"} <= names
     assert "the base&#39;s vote at" in (tmp_path / "run" / "report.html").read_text()

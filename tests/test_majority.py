@@ -97,7 +97,7 @@ def test_curves_cross_where_the_base_catches_up() -> None:
     narrow = [score(f"{i}", 18 if i < 5 else 0) for i in range(10)]
     found = reach(broad, narrow)
     assert [step.k for step in found.steps] == [1, 2, 5, 10, 20]
-    assert found.steps[0].distilled > found.steps[0].base
+    assert (found.steps[0].distilled.mean or 0) > (found.steps[0].base.mean or 1)
     assert found.crossing == 5
     assert found.only_base == tuple(f"{i}" for i in range(5, 10))
     assert found.only_distilled == ()
