@@ -120,6 +120,14 @@ def test_a_closed_iterator_leaves_the_engine_free(engine: Backend) -> None:
     assert len(list(engine.generate(planned(engine, GREEDY, 2, 1)))) == 2
 
 
+@real
+def test_more_prompt_tokens_than_a_step_takes_leave_the_engine_alive(engine: Backend) -> None:
+    asked = [
+        Request(SampleKey("c", "p", "d", i), (5,) * 450 + (i + 1,), USUAL, 3, i) for i in range(64)
+    ]
+    assert len(list(engine.generate(asked))) == 64
+
+
 def contexts(ours: Backend, count: int) -> list[tuple[int, ...]]:
     """Prompts with the beginning of a completion: places of every kind."""
     found: list[tuple[int, ...]] = []
@@ -143,8 +151,9 @@ def processed(
     llm = LLM(
         str(folder(checkpoint)), dtype="float32", logprobs_mode="processed_logprobs",
         max_logprobs=-1, max_num_seqs=64, enforce_eager=True, disable_log_stats=True,
+        enable_chunked_prefill=False,
     )  # fmt: skip
-    params = SamplingParams(**decoding_fields(decoding), max_tokens=1, logprobs=-1, seed=1)
+    params = SamplingParams(**decoding_fields(decoding), max_tokens=1, logprobs=-1)
     outputs = llm.generate([TokensPrompt(prompt_token_ids=list(c)) for c in contexts], params)
     rows = [{i: each.logprob for i, each in out.outputs[0].logprobs[0].items()} for out in outputs]
     llm.llm_engine.engine_core.shutdown()

@@ -89,6 +89,10 @@ def load(
     }
     if gpu_memory_utilization is not None:
         settings["gpu_memory_utilization"] = gpu_memory_utilization
+    if platform == "cpu":
+        # vLLM 0.32 turns a seeded request's generator back after half a prompt, which a CPU's
+        # can't: the engine would die.
+        settings["enable_chunked_prefill"] = False
     places = _devices(data_parallel, tensor_parallel) if platform == "cuda" else None
     replicas: list[Replica] = []
     try:
