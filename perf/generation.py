@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import statistics
@@ -59,7 +60,7 @@ def main() -> None:
             flush=True,
         )
         for engine in engines:
-            asked(engine, requests(given.prompts, 1, seed=2))
+            asked(engine, requests(4, 1, seed=2))
         for number in range(given.rounds):
             for engine in engines:
                 engine.seconds.append(asked(engine, work))
@@ -110,8 +111,11 @@ def started(name: str, folder: Path, given: argparse.Namespace) -> Engine:
     count = {"continuous": "blocks", "vllm": "rows"}.get(kind, "batch")
     options = {count: int(rows)} if rows else {}
     command = [python, str(ROOT / "perf" / "generation_engines.py"), kind, str(folder)]
+    library = Path(python).parents[1] / "lib" / "libiomp5.so"
+    preload = {"LD_PRELOAD": str(library)} if kind == "vllm" and library.exists() else {}
     process = subprocess.Popen(
         [*command, json.dumps(options)],
+        env={**os.environ, **preload},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=None if given.verbose else subprocess.DEVNULL,

