@@ -229,33 +229,39 @@ def test_twenty_thousand_draws_are_from_our_distribution(
         assert chisquare(pooled[keep], wanted[keep]).pvalue > 0.01 / 3  # Holm's first step
 
 
-def sweep(run_dir: Path, *more: str) -> list[str]:
-    small = (
-        "--limit",
-        "6",
-        "--samples",
-        "2",
-        "--k",
-        "1",
-        "--t-eval",
-        "1.0",
-        "--prompts-limit",
-        "8",
-    )
-    training = ("--samples-per-prompt", "1", "--epochs", "1", "--batch-size", "4")
+def command(name: str, run_dir: Path, *more: str) -> list[str]:
     return [
-        *COMMAND, "sweep", "--backend", "vllm", "--sampling-batch", "32", "--json",
-        *small, *training, "--run-dir", str(run_dir), *more,
+        *COMMAND, name, "--backend", "vllm", "--sampling-batch", "32", "--json", "--limit", "6",
+        "--k", "1", "--t-eval", "1.0", "--run-dir", str(run_dir), *more,
     ]  # fmt: skip
 
 
+def answered(words: list[str]) -> Any:
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 @real
-def test_a_sweep_runs_and_goes_on_after_its_engine_was_killed(tmp_path: Path) -> None:
+def test_a_sweep_runs_end_to_end(tmp_path: Path) -> None:
+    result = answered(
+        command(
+            "sweep", tmp_path / "run", "--samples", "4", "--prompts-limit", "8",
+            "--samples-per-prompt", "1", "--epochs", "1", "--batch-size", "4",
+        )
+    )  # fmt: skip
+    [group] = [each for each in result["main"][0]["groups"] if each["group"] == "all"]
+    assert group["base"]["problems"] == group["distilled"]["problems"] == 6
+
+
+@real
+def test_a_run_goes_on_after_its_engine_was_killed(tmp_path: Path) -> None:
+    """Enough samples that the engine is certainly at work when it is killed."""
     import psutil
 
-    command = sweep(tmp_path / "run", "--samples", "40", "--max-tokens", "300")
+    words = command("eval", tmp_path / "run", "--samples", "400")
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     )
     records = tmp_path / "run" / "completions.jsonl"
     deadline = time.monotonic() + 300
@@ -271,11 +277,10 @@ def test_a_sweep_runs_and_goes_on_after_its_engine_was_killed(tmp_path: Path) ->
     for each in victims:
         each.send_signal(signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
+    kept = records.read_bytes()
+    assert 20 < kept.count(b"\n") < 6 * 400
     assert process.returncode == 1, errors
     assert "the vLLM engine died" in errors
-    kept = records.read_bytes()
-    again = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert again.returncode == 0, again.stderr
+    answered(words)
     assert records.read_bytes().startswith(kept)
-    result = json.loads(again.stdout)
-    assert result["main"][0]["groups"][0]["base"]["problems"] == 6
+    assert records.read_bytes().count(b"\n") == 6 * 400
