@@ -1,8 +1,8 @@
 """Continuous batching: a fixed number of slots, refilled as soon as a sample is finished.
 
 One step = one forward pass over all slots + one draw for each. What a row computes depends on its
-own prompt, config and stream only; idle slots are dummy rows. Knows no tokenizer and no problems'
-wording.
+own prompt, config and stream only; idle slots are dummy rows, and go once no request is left that
+could fill them. Knows no tokenizer and no problems' wording.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ ROOM = 64  # first guess of how many tokens a row will hold
 
 
 class Batch:
-    """`slots` rows decoded together. One `run` at a time."""
+    """`slots` rows decoded together, `least` where few are left. Good for one `run`."""
 
     def __init__(
         self,
         model: Any,
         *,
         slots: int,
+        least: int,
         cache: SlotCache,
         prefill: Prefill,
         end_ids: frozenset[int],
@@ -48,6 +49,7 @@ class Batch:
         context_length: int,
     ) -> None:
         self._model = model
+        self._least = least
         self._cache = cache
         self._prefill = prefill
         self._context_length = context_length
@@ -73,14 +75,37 @@ class Batch:
         """Every request's generation, in the order in which they finish."""
         waiting = iter(requests)
         free = list(reversed(self._rows.tolist()))
+        more = True
         while True:
-            while free and (request := next(waiting, None)) is not None:
-                self._start(free.pop(), request)
+            while more and free:
+                request = next(waiting, None)
+                if more := request is not None:
+                    self._start(free.pop(), request)
             if not self._limit.any():
                 return
+            if not more:
+                self._shrink()
             for slot in self._step():
                 yield self._finish(slot)
                 free.append(slot)
+
+    def _shrink(self) -> None:
+        """Lets idle slots go where at least half are: nothing will fill them again."""
+        busy = np.flatnonzero(self._limit)
+        wanted = max(self._least, -(-len(busy) // self._least) * self._least)
+        if 2 * wanted > len(self._rows):
+            return
+        idle = np.flatnonzero(self._limit == 0)
+        kept = np.concatenate([busy, idle])[:wanted]
+        self._cache.keep(kept.tolist())
+        self._requests = [self._requests[slot] for slot in kept]
+        self._streams = [self._streams[slot] for slot in kept]
+        self._configs = [self._configs[slot] for slot in kept]
+        self._arrangement = None
+        self._rows = np.arange(wanted)
+        self._next, self._position = self._next[kept], self._position[kept]
+        self._count, self._limit = self._count[kept], self._limit[kept]
+        self._uniforms, self._drawn = self._uniforms[kept], self._drawn[kept]
 
     def _start(self, slot: int, request: Request) -> None:
         tokens = len(request.prompt_ids)

@@ -91,6 +91,7 @@ class HFBackend(ChatBackend):
         return Batch(
             self._model,
             slots=slots,
+            least=MIN_SLOTS,
             cache=cache,
             prefill=self._prefill,
             end_ids=self._chat.end_ids,

@@ -64,6 +64,11 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self._stored()[0][:, :, :old] = keys
         self._stored()[1][:, :, :old] = values
 
+    def keep(self, rows: Tensor) -> None:
+        if self.is_initialized:
+            keys, values = self._stored()
+            self.keys, self.values = keys[rows], values[rows]
+
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self._cache.attended, 0
 
@@ -126,6 +131,15 @@ class SlotCache(Cache):
             window = self._windows[kind]
             mask[slot] = -math.inf
             mask[slot, ..., 0 if window is None else max(0, tokens - window) : tokens] = 0.0
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Lets all slots but these go; they are numbered anew, in this order."""
+        kept = torch.tensor(rows, device=self.rows.device)
+        self.slots = len(rows)
+        self.rows = torch.arange(self.slots, device=kept.device)
+        self._masks = {kind: mask[kept] for kind, mask in self._masks.items()}
+        for layer in self._slot_layers:
+            layer.keep(kept)
 
     def attend(self, positions: Tensor, longest: int) -> None:
         """Says where the next token of each row goes; `longest` is the largest position.
