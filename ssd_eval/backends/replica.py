@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from multiprocessing import connection
 from typing import Any
 
 from ssd_eval.backends.base import Generation, Request
@@ -45,6 +47,7 @@ class Replica:
                 f"vLLM did not start ({text}); see its log (VLLM_LOGGING_LEVEL=INFO), or {LOWER}"
             ) from error
         self.context_length = int(self._engine.model_config.max_model_len)
+        _watch(self._engine.engine_core)
 
     def run(self, requests: Iterable[Request]) -> Iterator[Generation]:
         """Every request's generation, in the order in which they finish."""
@@ -137,6 +140,24 @@ def decoding_fields(decoding: DecodingConfig) -> dict[str, float]:
         "presence_penalty": 0.0,
         "frequency_penalty": 0.0,
     }
+
+
+def _watch(client: Any) -> None:
+    """Wakes a waiting `step` when the engine's process dies.
+
+    vLLM 0.32 notices a process that was killed (out of memory, say), but leaves whoever waits for
+    its next output waiting for ever.
+    """
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    sentinels = [process.sentinel for process in client.resources.engine_manager.processes]
+    outputs = client.outputs_queue
+
+    def watch() -> None:
+        connection.wait(sentinels)
+        outputs.put(EngineDeadError())
+
+    threading.Thread(target=watch, name="engine-watch", daemon=True).start()
 
 
 @contextmanager
