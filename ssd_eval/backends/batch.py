@@ -105,6 +105,7 @@ class Batch:
         self._rows = np.arange(wanted)
         self._next, self._position = self._next[kept], self._position[kept]
         self._count, self._limit = self._count[kept], self._limit[kept]
+        self._watched = self._watched[kept]
         self._uniforms, self._drawn = self._uniforms[kept], self._drawn[kept]
 
     def _start(self, slot: int, request: Request) -> None:
