@@ -21,14 +21,14 @@ from benchmarks.lcb_windows import FILES
 
 Row = dict[str, str]
 ROWS_PER_FILE = 12
-# First and last contest of each file, within what the real ones cover.
+# First and last contest of each file; the real ones overlap as these do.
 DATES = {
     "test.jsonl": (date(2023, 5, 7), date(2024, 3, 2)),
     "test2.jsonl": (date(2024, 3, 9), date(2024, 5, 25)),
-    "test3.jsonl": (date(2024, 6, 1), date(2024, 7, 27)),
-    "test4.jsonl": (date(2024, 8, 3), date(2024, 9, 28)),
-    "test5.jsonl": (date(2024, 10, 5), date(2025, 1, 4)),
-    "test6.jsonl": (date(2025, 1, 11), date(2025, 5, 24)),
+    "test3.jsonl": (date(2024, 6, 1), date(2024, 8, 10)),
+    "test4.jsonl": (date(2024, 8, 4), date(2024, 10, 5)),
+    "test5.jsonl": (date(2024, 9, 22), date(2025, 1, 4)),
+    "test6.jsonl": (date(2025, 1, 4), date(2025, 4, 6)),
 }
 LEVELS = ("easy", "medium", "hard")
 PLATFORMS = ("leetcode", "atcoder", "codeforces")

@@ -80,7 +80,7 @@ def test_a_window_is_fetched_at_the_pinned_revision_once(
     assert asked == []
     listed = ssd_eval("benchmarks", "--json", HF_HOME=str(tmp_path), HF_ENDPOINT=endpoint)
     found = {row["name"]: row for row in json.loads(listed.stdout)}
-    assert found["lcb:paper-v6"]["problems"] == 10
+    assert found["lcb:paper-v6"]["problems"] == 8
     assert found["lcb:paper-v6"]["from"] == "the hub's cache"
     assert found["lcb:v6"]["problems"] is None
     assert asked == []

@@ -82,7 +82,7 @@ def test_a_run_records_window_and_hash_and_shows_them(folder: Path, tmp_path: Pa
     assert result["cells"][0]["pass@1"]["mean"] == 1.0
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["benchmark"] == result["benchmark"]
-    assert manifest["benchmark"]["problems"] == 10
+    assert manifest["benchmark"]["problems"] == 8
     again = ssd_eval(*arguments)
     assert "lcb:paper-v6 (10 INSTEAD OF 131 problems, #" in " ".join(again.stdout.split())
 
@@ -97,7 +97,7 @@ def test_the_listing_says_counts_hashes_and_origin(folder: Path, tmp_path: Path)
     assert listed["lcb:paper-v6"]["from"] == "hub, 134 MB to fetch"
     found = ssd_eval("benchmarks", "--json", "--data-dir", folder)
     listed = {row["name"]: row for row in json.loads(found.stdout)}
-    assert listed["lcb:paper-v6"]["problems"] == 10
+    assert listed["lcb:paper-v6"]["problems"] == 8
     assert len(listed["lcb:paper-v6"]["hash"]) == 16
     assert listed["lcb:paper-v6"]["from"] == str(folder)
     table = ssd_eval("benchmarks", "--data-dir", folder).stdout
