@@ -61,7 +61,10 @@ class Row(BaseModel):
     @classmethod
     def _iso(cls, value: str | None) -> str | None:
         """The date alone. pydantic's own datetime would take "20" for a second of 1970."""
-        return datetime.fromisoformat(value).date().isoformat() if value else None
+        try:
+            return datetime.fromisoformat(value).date().isoformat() if value else None
+        except ValueError as error:
+            raise ValueError("write a date such as 2025-02-08T00:00:00") from error
 
 
 class RowTest(BaseModel):
@@ -147,7 +150,8 @@ def first_error(error: ValidationError) -> str:
         return f"the field {where!r} is missing; add it"
     if found["type"] == "extra_forbidden":
         return f"the field {where!r} is unknown; remove it or correct its name"
-    return f"{where}: {found['msg']}, not {_short(found['input'])}"
+    said = found["msg"].removeprefix("Value error, ")
+    return f"{where}: {said}, not {_short(found['input'])}"
 
 
 def _short(value: object) -> str:

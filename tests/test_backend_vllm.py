@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,19 @@ def test_greedy_texts_equal_ours(engine: Backend, ours: Backend) -> None:
     assert theirs == {
         each.key: each.token_ids for each in ours.generate(planned(ours, GREEDY, 24, 1))
     }
+
+
+@real
+def test_a_stop_string_ends_a_text_and_is_kept_as_ours_does(engine: Backend, ours: Backend) -> None:
+    stops = ("\nprint", " = ")
+    asked = [replace(each, stops=stops) for each in planned(ours, GREEDY, 12, 1)]
+    theirs = {each.key: each for each in engine.generate(asked)}
+    for each in ours.generate(asked):
+        found = theirs[each.key]
+        assert (found.token_ids, found.finish) == (each.token_ids, each.finish)
+        assert each.finish == "length" or any(
+            stop in engine.decode(found.token_ids) for stop in stops
+        )
 
 
 @real
