@@ -260,7 +260,8 @@ def _student(
         folder=f"students/{name.replace(' ', '-')}",
     )
     with sweep.loaded(config, str(report.path)) as backend:
-        scored = sweep.scored(job, backend, name, config.grid(), config.samples)
+        # Not `name`: that is the stage which sampled its training set, and the student's cost.
+        scored = sweep.scored(job, backend, f"student of {name}", config.grid(), config.samples)
     curve = results.curve(
         job.by_id,
         sweep.verdicts_of(job.store, scored),
