@@ -2,8 +2,9 @@
 
 `auto`, the default, is Student's t where passes and failures are plenty, and a binomial interval on
 the effective sample size where they are not: the method that holds its coverage everywhere
-(docs/statistics.md). A method asked for by name is refused where it does not. Scores come from
-`metrics`; nothing here knows verdicts or checkpoints.
+(docs/statistics.md). One yes or no of each problem has limits of its own (`binomial`). A method
+asked for by name is refused where it does not. Scores come from `metrics`; nothing here knows
+verdicts or checkpoints.
 
 Sources: Korn & Graubard 1998 (binomial limits on an effective sample size); Lancaster 1961 (mid-P);
 Hesterberg 2015 (arXiv 1411.5279, expanded percentiles); Gelman et al., BDA3 §5.3 (Beta-Binomial).
@@ -18,7 +19,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from ssd_eval.clustering import Clustered, by_cluster, kish
+from ssd_eval.binomial import held_limits
+from ssd_eval.clustering import TIE, Clustered, by_cluster, kish
 
 LEVEL = 0.95
 PLENTY = 40.0  # effective passes and failures from which t covers (docs/statistics.md)
@@ -34,7 +36,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 class Estimate:
     """A mean over problems. `low` and `high` bound the 95 % interval (None: see `reason`).
 
-    `method` is the one used: t, mid-p, exact, bootstrap or posterior.
+    `method` is the one used: t, mid-p, exact, binomial, bootstrap or posterior.
     """
 
     mean: float | None
@@ -80,13 +82,16 @@ def mean_interval(
 
         return _estimate(data, bootstrap_interval(data, RESAMPLES, seed), None, "bootstrap")
     used = rule(data) if method == "auto" else "t"
-    limits = {"t": _student, "mid-p": _mid_p, "exact": _exact}[used](data)
+    limits, held = LIMITS[used](data), _held(data) if method == "auto" else None
+    if held is not None and not np.allclose(held, np.clip(limits, 0, 1), rtol=0, atol=TIE):
+        return _estimate(data, held, None, "binomial")
     return _estimate(data, limits, None, used)
 
 
 def rule(data: Clustered) -> str:
     """What `auto` uses: t, mid-p or exact."""
     rarer = min(data.mean, 1 - data.mean) * effective_size(data)
+    rarer += TIE * rarer  # 1 - p is rounded: passes and failures must mirror
     return "t" if rarer >= PLENTY else "mid-p" if rarer >= SCARCE else "exact"
 
 
@@ -148,6 +153,20 @@ def mid_p_limits(share: float, trials: float) -> tuple[float, float]:
     return float(low), float(brentq(lambda p: at_least(p) - 1 + tail, share, 1.0))
 
 
+def _held(data: Clustered) -> tuple[float, float] | None:
+    """For one yes or no of each problem, where problems are independent, not few and not many."""
+    if data.clusters < data.problems or not np.isin(data.values, (0.0, 1.0)).all():
+        return None
+    limits = held_limits(data.problems, _by_rule)
+    return limits[round(float(data.values.sum()))] if limits else None
+
+
+def _by_rule(passes: int, problems: int) -> tuple[float, float]:
+    data = by_cluster([1.0] * passes + [0.0] * (problems - passes))
+    low, high = LIMITS[rule(data)](data)
+    return max(0.0, low), min(1.0, high)
+
+
 def _student(data: Clustered) -> tuple[float, float]:
     return t_limits(data.mean, data.se or math.nan, data.clusters)
 
@@ -158,6 +177,9 @@ def _mid_p(data: Clustered) -> tuple[float, float]:
 
 def _exact(data: Clustered) -> tuple[float, float]:
     return exact_limits(data.mean, cautious_size(data))
+
+
+LIMITS = {"t": _student, "mid-p": _mid_p, "exact": _exact}
 
 
 def _refusal(

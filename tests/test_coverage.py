@@ -16,22 +16,51 @@ from ssd_eval.posterior import credible_interval
 RATES = [round(rate, 3) for rate in np.arange(0.005, 0.9951, 0.005)]
 
 
-@pytest.mark.parametrize("problems", [20, 30, 60, 98, 131])
+@pytest.mark.parametrize(
+    "problems", [12, 19, 20, 22, 24, 25, 29, 30, 36, 40, 41, 50, 60, 98, 126, 131, 147, 401]
+)
 def test_one_sample_a_problem_is_covered_93_to_97_percent_where_it_can_be(problems: int) -> None:
-    found = coverage.exact_coverages(problems, RATES)
-    plenty = np.array([Design(problems, 1, rate).plenty for rate in RATES])
-    assert plenty.any()
-    assert found[plenty].min() >= 0.93
-    assert found[plenty].max() <= 0.97
-    assert found[~plenty].min() >= 0.93
+    """Every outcome summed, nothing simulated; also just where ten passes begin to be expected."""
+    rates = sorted({*RATES, 10 / problems, 1 - 10 / problems})
+    found = coverage.exact_coverages(problems, rates)
+    plenty = np.array([Design(problems, 1, rate).plenty for rate in rates])
+    assert plenty.any() == (problems >= 20)
+    assert found[plenty].min(initial=0.95) >= 0.93
+    assert found[plenty].max(initial=0.95) <= 0.97
+    assert found[~plenty].min(initial=0.95) >= 0.93
 
 
-def test_discreteness_alone_moves_some_small_sizes_out_of_that_band() -> None:
-    """At these, no interval that is a function of the count can do much better."""
-    found = np.concatenate([coverage.exact_coverages(n, RATES[67:131]) for n in range(24, 30)])
-    assert found.min() >= 0.925
-    assert found.max() <= 0.98
-    assert np.mean((found < 0.93) | (found > 0.97)) < 0.1
+@pytest.mark.parametrize(("problems", "wide", "narrow"), [(21, 6, 7), (26, 8, 9), (31, 10, 11)])
+def test_at_one_half_these_sizes_leave_no_choice(problems: int, wide: int, narrow: int) -> None:
+    """Limits that mirror admit counts that mirror: one more covers too little."""
+    from scipy.stats import binom
+
+    too_much, too_little = (1 - 2 * binom.cdf(a - 1, problems, 0.5) for a in (wide, narrow))
+    assert too_little < 0.93
+    assert too_much > 0.97
+    found = coverage.exact_coverages(problems, [0.499, 0.5, 0.501])
+    assert found[1] == pytest.approx(too_much)
+    assert 0.93 <= min(found[0], found[2]) <= max(found[0], found[2]) <= 0.97
+
+
+@pytest.mark.parametrize("problems", [21, 26, 40, 131, 374])
+def test_limits_of_counts_rise_and_mirror(problems: int) -> None:
+    found = [
+        mean_interval([1.0] * passes + [0.0] * (problems - passes))
+        for passes in range(problems + 1)
+    ]
+    limits = np.array([(each.low, each.high) for each in found])
+    assert (np.diff(limits, axis=0) >= -1e-9).all()
+    assert limits == pytest.approx(1 - limits[::-1, ::-1])
+    means = np.arange(problems + 1) / problems
+    assert ((limits[:, 0] <= means) & (means <= limits[:, 1])).all()
+
+
+def test_shared_clusters_and_more_samples_keep_their_own_limits() -> None:
+    coarse, names = [1.0] * 25 + [0.0] * 35, [f"f{n // 2}" for n in range(60)]
+    assert mean_interval(coarse).method == "binomial"
+    assert mean_interval(coarse, names).method != "binomial"
+    assert mean_interval([0.5, *coarse[1:]]).method != "binomial"
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.98])

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from synthetic_sweep import usual
+from test_grid import grid, hill
 
 from ssd_eval import paper, rounding, table_formats
 from ssd_eval.errors import RunFolderError
+from ssd_eval.grid_sheets import grid_sheets
 from ssd_eval.sheets import Column, Sheet, Value
 from ssd_eval.sweep_sheets import grid_sheet, main_sheet, sweep_sheets
 from ssd_eval.table_formats import as_json, comma_separated, latex, markdown, printed, write
@@ -73,7 +75,8 @@ def test_latex_is_well_formed_and_every_row_has_every_column(sheet: Sheet) -> No
 def test_latex_compiles_and_fits_the_page(tmp_path: Path) -> None:
     packages = "\\usepackage{booktabs,xcolor}\\usepackage[margin=1in]{geometry}"
     head = f"\\documentclass{{article}}{packages}\\begin{{document}}\n"
-    body = "".join(map(latex, [hostile(), *sweep_sheets(usual())]))
+    grids = grid_sheets(grid(hill(0.8), hill(0.4)))
+    body = "".join(map(latex, [hostile(), *sweep_sheets(usual()), *grids]))
     (tmp_path / "t.tex").write_text(head + body + "\\end{document}\n")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
