@@ -113,7 +113,10 @@ def grid_sheet(students: Mapping[float, Curve], k: int, on: str) -> Sheet:
 
 
 def settings_sheet(result: SweepResult) -> Sheet:
-    """The decoding that each number of the main table stands for, and how it was chosen."""
+    """The decoding that each number of the main table stands for, and how it was chosen.
+
+    Below: by which rules the programs were found.
+    """
     rows = []
     for comparison in result.main:
         for label, choice in ((paper.BASE, comparison.base), (paper.SSD, comparison.distilled)):
@@ -123,7 +126,8 @@ def settings_sheet(result: SweepResult) -> Sheet:
             ]
     names = ("metric", "checkpoint", "T", "top-k", "top-p", "folds", "rule")
     title = f"decoding settings on {wording.on(result)}"
-    return Sheet("settings", title, tuple(map(Column, names)), tuple(rows))
+    notes = tuple(wording.rules((result.base, result.distilled)))
+    return Sheet("settings", title, tuple(map(Column, names)), tuple(rows), notes)
 
 
 def cost_sheet(result: SweepResult) -> Sheet:

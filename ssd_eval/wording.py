@@ -118,6 +118,17 @@ def warnings(result: SweepResult) -> Iterator[str]:
     yield from profile(result.setup.profile)
 
 
+def rules(curves: Sequence[Curve]) -> Iterator[str]:
+    """How programs were found: a curve's completions by extraction rule, the commonest first."""
+    for curve in curves:
+        counts: Counter[str] = Counter()
+        for cell in curve.cells:
+            counts.update(cell.rules)
+        if counts:
+            named = ", ".join(f"{rule} {count:,}" for rule, count in counts.most_common())
+            yield f"extraction rules, {curve.label}: {named}"
+
+
 def profile(name: str) -> Iterator[str]:
     """Whose rules decided, where they are not ours."""
     if name != "faithful":

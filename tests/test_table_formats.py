@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,17 @@ def test_the_grid_is_t_train_by_t_eval() -> None:
 def test_settings_name_the_decoding_of_every_number() -> None:
     text = comma_separated(sweep_sheets(usual())[2])
     assert "pass@1,base,0.9,20,0.8,5 of 5,cross-fitted over 5 folds" in text
+
+
+def test_settings_count_the_rules_that_found_the_programs() -> None:
+    result = usual()
+    cells = tuple(
+        replace(cell, rules={"python-fence": 700, "none": 3}) for cell in result.base.cells
+    )
+    counted = replace(result, base=replace(result.base, cells=cells))
+    found = sweep_sheets(counted)[2].notes
+    times = len(cells)
+    assert f"extraction rules, base: python-fence {700 * times:,}, none {3 * times}" in found
 
 
 # --- rounding ------------------------------------------------------------------------------------
