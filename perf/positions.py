@@ -9,9 +9,12 @@ standard deviation of 6, so that some tokens hold most of the mass and the rest 
 
 - time: `analysis.read` (both checkpoints, eight T_eval, p = 0.8, k = 20 and k = none) against the
   same sequences through both models with nothing but `model(ids).logits`, in turn, each round.
-- naive: full logits in float32, and for every decoding a softmax, a sort and a cumulative sum over
-  the whole vocabulary; on fewer tokens, per position.
-- memory: peak resident memory above both loaded models, each in a process of its own.
+- naive: `naive_positions`, every field with full float32 logits, softmax and sort, in two ways:
+  each statistic with a softmax and a sort of its own, and one of them shared by all of a decoding.
+  It must agree with ours first.
+- memory: peak resident memory above both loaded models for one sequence of 256, 1,024 and
+  --memory-tokens tokens, each in a process of its own; of the naive (shared) way up to
+  --naive-memory tokens and with one T_eval, which it needs no less memory for.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from statistics import median
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(HERE.parent))  # before perf/, which has a sandbox.py
+
+import naive_positions  # noqa: E402
 
 SHAPES: dict[str, dict[str, int]] = {
     "organism": {},
@@ -51,7 +56,7 @@ SHAPES: dict[str, dict[str, int]] = {
 TEMPERATURES = (0.4, 0.6, 0.8, 1.0, 1.2, 1.5, 1.8, 2.0)
 T_TRAIN, TOP_K, TOP_P = 0.9, 20, 0.8
 SPREAD = 6.0  # of random logits
-MIB = 2**20
+MODELS = ("base", "distilled")
 
 
 def decodings(top_k: int) -> list[Any]:
@@ -99,13 +104,10 @@ def _spread(each: Any) -> None:
 
 def sequences(shape: str, tokens: int) -> list[Any]:
     """The organism's are micro's references, as many as give so many tokens; else one, random."""
-    import torch
-
-    from ssd_eval.sequences import Tokens, of_references
+    from ssd_eval.sequences import of_references
 
     if shape != "organism":
-        ids = torch.randint(0, SHAPES[shape]["vocab_size"], (tokens + 1,)).tolist()
-        return [Tokens("p", "p", 0, (ids[0],), tuple(ids[1:]))]
+        return [random_sequence(SHAPES[shape]["vocab_size"], tokens)]
     from benchmarks import registry
     from ssd_eval.checkpoint import end_token, load_tokenizer
 
@@ -120,6 +122,15 @@ def sequences(shape: str, tokens: int) -> list[Any]:
     return found
 
 
+def random_sequence(vocabulary: int, tokens: int) -> Any:
+    import torch
+
+    from ssd_eval.sequences import Tokens
+
+    ids = torch.randint(0, vocabulary, (tokens + 1,)).tolist()
+    return Tokens("p", "p", 0, (ids[0],), tuple(ids[1:]))
+
+
 def bare(pair: Sequence[Any], texts: Sequence[Any]) -> None:
     import torch
 
@@ -129,43 +140,43 @@ def bare(pair: Sequence[Any], texts: Sequence[Any]) -> None:
                 one.model(input_ids=torch.tensor([each.ids[:-1]]), use_cache=False).logits  # noqa: B018
 
 
-def ours(pair: Sequence[Any], texts: Sequence[Any], top_k: int) -> None:
+def ours(pair: Sequence[Any], texts: Sequence[Any], top_k: int) -> list[Any]:
     from ssd_eval import analysis
 
-    for batch in analysis._batches(texts):
-        analysis.read(pair[0], pair[1], batch, decodings(top_k))
+    return [
+        rows
+        for batch in analysis._batches(texts)
+        for rows in analysis.read(pair[0], pair[1], batch, decodings(top_k))
+    ]
 
 
-def naive(pair: Sequence[Any], texts: Sequence[Any], top_k: int) -> None:
-    """What one writes first. Fewer statistics than ours: entropy, kept mass, loss."""
-    import torch
-
-    with torch.inference_mode():
-        for each in texts:
-            ids, start = torch.tensor([each.ids[:-1]]), len(each.prompt_ids) - 1
-            full = [one.model(ids, use_cache=False).logits[0, start:].float() for one in pair]
-            target = _truncated(full[0], decodings(top_k)[0])
-            for logits in full:
-                p = logits.softmax(-1)
-                -(p * p.clamp(min=1e-30).log()).sum(-1)
-                p.sort(dim=-1, descending=True).values.cumsum(-1)
-                -(target * p.clamp(min=1e-30).log()).sum(-1)
-                for decoding in decodings(top_k):
-                    q = _truncated(logits, decoding)
-                    (p * (q > 0)).sum(-1)
-                    -(q * q.clamp(min=1e-30).log()).sum(-1)
+def naive(pair: Sequence[Any], texts: Sequence[Any], top_k: int, shared: bool) -> None:
+    for each in texts:
+        naive_positions.sequence(pair, each, decodings(top_k), shared)
 
 
-def _truncated(logits: Any, decoding: Any) -> Any:
-    """Temperature, top-k and top-p as usually written, float32, full vocabulary."""
-    scaled = logits / decoding.temperature
-    values, order = scaled.sort(dim=-1, descending=True)
-    if decoding.top_k:
-        values[:, decoding.top_k :] = float("-inf")
-    p = values.softmax(-1)
-    p[(p.cumsum(-1) - p) >= decoding.top_p] = 0.0
-    p /= p.sum(-1, keepdim=True)
-    return p.new_zeros(p.shape).scatter_(1, order, p)
+def agree(pair: Sequence[Any], texts: Sequence[Any], top_k: int) -> dict[str, float]:
+    """The largest difference of any field between both ways; of whole numbers, how often any.
+
+    Raises AssertionError where they mean different things.
+    """
+    import numpy as np
+
+    worst = {"difference": 0.0, "other_support": 0.0}
+    for rows, each in zip(ours(pair, texts, top_k), texts, strict=True):
+        found = naive_positions.sequence(pair, each, decodings(top_k), True)
+        same = (rows["base"]["support"] == found["base"]["support"].numpy()).all(-1)
+        same &= (rows["distilled"]["support"] == found["distilled"]["support"].numpy()).all(-1)
+        worst["other_support"] = max(worst["other_support"], float(1 - same.mean()))
+        parts = {f"{m}/{f}": (rows[m][f], found[m][f]) for m in MODELS for f in found[m]}
+        parts |= {name: (rows[name], found[name]) for name in ("constant", "kl", "teff")}
+        for name, (mine, theirs) in parts.items():
+            if mine.dtype.kind == "f":
+                gap = float(np.nanmax(np.abs(mine[same] - theirs.numpy()[same]), initial=0))
+                assert gap < 1e-2, f"{name} differs by {gap}"
+                worst["difference"] = max(worst["difference"], gap)
+    assert worst["other_support"] < 0.1, worst
+    return worst
 
 
 def seconds(run: Callable[[], None]) -> float:
@@ -201,22 +212,32 @@ def time_shape(shape: str, tokens: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def naive_shape(shape: str, tokens: int) -> dict[str, Any]:
+def naive_shape(shape: str, tokens: int, rounds: int) -> dict[str, Any]:
+    """How many times longer the naive ways take, with k = 20."""
     pair, texts = teachers(shape), sequences(shape, tokens)
+    agreement = agree(pair, texts, TOP_K)
+    faster: dict[str, list[float]] = {"shared": [], "each": []}
+    for _ in range(rounds):
+        mine = seconds(lambda: ours(pair, texts, TOP_K))
+        for name, shared in (("shared", True), ("each", False)):
+            spent = seconds(lambda shared=shared: naive(pair, texts, TOP_K, shared))
+            faster[name].append(spent / mine)
     positions = sum(len(each.answer_ids) for each in texts)
-    ours(pair, texts, TOP_K)
-    spent = [seconds(lambda: ours(pair, texts, TOP_K)), seconds(lambda: naive(pair, texts, TOP_K))]
-    return {"shape": shape, "positions": positions, "faster": spent[1] / spent[0]}
+    found = {name: median(each) for name, each in faster.items()}
+    return {"positions": positions, "faster": found, "agreement": agreement}
 
 
 def memory_of(shape: str, tokens: int, way: str) -> dict[str, Any]:
     """MiB above both models; in a process of its own, called through `--child`."""
-    pair, texts = teachers(shape), sequences(shape, tokens)
-    small = sequences(shape, 16)
-    bare(pair, small)
+    pair = teachers(shape)
+    texts = [random_sequence(pair[0].vocabulary, tokens)]
+    bare(pair, [random_sequence(pair[0].vocabulary, 16)])
     loaded = _status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-    {"ours": ours, "naive": naive}[way](pair, texts, TOP_K)
+    if way == "ours":
+        ours(pair, texts, TOP_K)
+    else:  # one decoding: more of them take time, not memory
+        naive_positions.sequence(pair, texts[0], decodings(TOP_K)[:2], True)
     return {"loaded": loaded, "above": _status("VmHWM") - loaded}
 
 
@@ -234,6 +255,17 @@ def child(shape: str, tokens: int, way: str, threads: int) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
+def memories(shape: str, options: argparse.Namespace) -> dict[str, Any]:
+    """MiB above both models by sequence length; of the naive way as far as --naive-memory says."""
+    context = 510 if shape == "organism" else options.memory_tokens
+    lengths = {min(context, length) for length in (256, 1024, options.memory_tokens)}
+    found: dict[str, Any] = {}
+    for length in sorted(lengths):
+        ways = ("ours", "naive") if length <= options.naive_memory else ("ours",)
+        found[str(length)] = {way: child(shape, length, way, options.threads) for way in ways}
+    return found
+
+
 def main() -> None:
     options = _options()
     import torch
@@ -249,12 +281,9 @@ def main() -> None:
         if "time" in only:
             row["time"] = time_shape(shape, options.tokens, options.rounds)
         if "naive" in only:
-            row["naive"] = naive_shape(shape, options.naive_tokens)
-            row["naive_memory"] = {
-                way: child(shape, options.tokens, way, options.threads) for way in ("ours", "naive")
-            }
-        if "memory" in only and shape != "organism":  # its context has 512 tokens
-            row["memory"] = child(shape, options.memory_tokens, "ours", options.threads)
+            row["naive"] = naive_shape(shape, options.naive_tokens, options.naive_rounds)
+        if "memory" in only:
+            row["memory"] = memories(shape, options)
         report.append(row)
         print(json.dumps(row), flush=True)
     if options.json:
@@ -266,6 +295,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shapes", default=",".join(SHAPES))
     parser.add_argument("--tokens", type=int, default=512)
     parser.add_argument("--naive-tokens", type=int, default=32)
+    parser.add_argument("--naive-rounds", type=int, default=1)
+    parser.add_argument("--naive-memory", type=int, default=1024)
     parser.add_argument("--memory-tokens", type=int, default=4096)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
