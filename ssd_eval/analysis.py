@@ -1,7 +1,6 @@
 """Analysis: two checkpoints read over the same stored tokens, into a folder of positions.
 
-Each sequence goes once through both bodies, unpadded; logits are made and measured a few positions
-at a time.
+Each sequence goes once through both bodies; logits are made and measured a few positions at a time.
 Memory depends on the longest sequence and the largest problem, not on the corpus. What the folder
 holds already, for the same checkpoints and decodings, is not done again.
 """
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from ssd_eval.teacher import Teacher
 
 TOGETHER = 1024  # positions of several sequences measured at once: short ones would be mostly calls
+PASS_TOKENS = 512  # of short sequences in one pass, padding included: alone they are mostly calls
 REACH = 8  # tokens decoded together where a character spans several
 
 
@@ -186,9 +186,7 @@ def read(
     base: Teacher, distilled: Teacher, many: Sequence[Tokens], decodings: Sequence[DecodingConfig]
 ) -> list[NDArray[Any]]:
     """The rows of each sequence, `syntax` and `planted` left 0. Raises as `analyse`."""
-    states = [
-        torch.cat([_states(model, each) for each in many], dim=1) for model in (base, distilled)
-    ]
+    states = [_states(model, many) for model in (base, distilled)]
     targets = torch.tensor([token for each in many for token in each.answer_ids])
     targets = targets.to(states[0].device)
     parts, step = [], min(base.step(), TOGETHER)
@@ -204,10 +202,27 @@ def read(
     return np.split(np.concatenate(parts), ends[:-1])
 
 
-def _states(model: Teacher, tokens: Tokens) -> Tensor:
-    """What the model's head makes the answer's predictions from, [1, answer tokens, width]."""
-    # The last token predicts nothing here.
-    return model.read(tokens.ids[:-1])[:, len(tokens.prompt_ids) - 1 :]
+def _states(model: Teacher, many: Sequence[Tokens]) -> Tensor:
+    """What the model's head makes the answers' predictions from, [1, answer tokens, width]."""
+    found: dict[int, Tensor] = {}
+    for places in _passes([len(each.ids) for each in many]):
+        # The last token predicts nothing here.
+        states = model.read_many([many[place].ids[:-1] for place in places])
+        for place, each in zip(places, states, strict=True):
+            found[place] = each[:, len(many[place].prompt_ids) - 1 :]
+    return torch.cat([found[place] for place in range(len(many))], dim=1)
+
+
+def _passes(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Places of sequences that go through a model together: short ones of nearly equal length."""
+    part: list[int] = []
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if part and lengths[place] * (len(part) + 1) > PASS_TOKENS:
+            yield part
+            part = []
+        part.append(place)
+    if part:
+        yield part
 
 
 def _not_finite(model: Teacher, many: Sequence[Tokens], row: int) -> CheckpointError:

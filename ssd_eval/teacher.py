@@ -52,19 +52,30 @@ class Teacher:
         """Positions whose logits are made at once."""
         return max(MIN_POSITIONS, HEAD_BYTES // (4 * self.vocabulary))
 
-    @torch.inference_mode()
     def read(self, token_ids: Sequence[int]) -> Tensor:
         """The body's states [1, tokens, width]; state i predicts token i + 1.
 
         Raises UsageError for tokens that don't fit the context or the vocabulary.
         """
-        self.check(token_ids)
-        ids = torch.tensor([token_ids], device=self.model.device)
-        with _narrow(self._body, len(token_ids), getattr(self.config, "intermediate_size", 0)):
+        return self.read_many([token_ids])[0]
+
+    @torch.inference_mode()
+    def read_many(self, many: Sequence[Sequence[int]]) -> list[Tensor]:
+        """The states of each, in order, from one pass of the body. Raises as `read`.
+
+        The shorter ones are padded on the right, without a mask: in a causal model nothing that
+        comes after a token changes its state.
+        """
+        for each in many:
+            self.check(each)
+        longest = max(len(each) for each in many)
+        padded = [[*each, *[0] * (longest - len(each))] for each in many]
+        ids = torch.tensor(padded, device=self.model.device)
+        with _narrow(self._body, ids.numel(), getattr(self.config, "intermediate_size", 0)):
             out = self._body(input_ids=ids, use_cache=False)
         self._answer = type(out)
         states: Tensor = out.last_hidden_state
-        return states
+        return [states[place : place + 1, : len(each)] for place, each in enumerate(many)]
 
     def check(self, token_ids: Sequence[int]) -> None:
         """Raises UsageError where `read` would."""
@@ -143,12 +154,10 @@ def _replaced(module: nn.Module, forward: Any) -> Iterator[None]:
 def _narrow(body: nn.Module, tokens: int, width: int) -> Iterator[None]:
     """Feed-forward layers take a long sequence in parts: they treat every token alone."""
     rows = max(64, NARROW_BYTES // (4 * max(1, width)))
-    layers = [
-        each for each in body.modules() if isinstance(getattr(each, "down_proj", None), nn.Linear)
-    ]
     with ExitStack() as replaced:
-        for each in layers if tokens > rows else ():
-            replaced.enter_context(_replaced(each, _in_parts(each.forward, rows)))
+        for each in body.modules() if tokens > rows else ():
+            if isinstance(getattr(each, "down_proj", None), nn.Linear):
+                replaced.enter_context(_replaced(each, _in_parts(each.forward, rows)))
         yield
 
 
@@ -156,6 +165,7 @@ def _in_parts(forward: Callable[..., Any], rows: int) -> Callable[..., Any]:
     def narrow(states: Tensor, *args: Any, **kwargs: Any) -> Any:
         if args or kwargs or states.ndim != 3:
             return forward(states, *args, **kwargs)
-        return torch.cat([forward(part) for part in torch.split(states, rows, dim=1)], dim=1)
+        parts = torch.split(states, max(1, rows // len(states)), dim=1)
+        return torch.cat([forward(part) for part in parts], dim=1)
 
     return narrow

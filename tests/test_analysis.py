@@ -95,6 +95,13 @@ def test_batching_changes_nothing_that_matters(
         np.testing.assert_allclose(mine["kl"], each.rows["kl"], 1e-4, 1e-5)
 
 
+def test_short_sequences_share_a_pass_up_to_a_number_of_tokens() -> None:
+    lengths = [200, 90, 100, 700, 95, 3]
+    parts = list(analysis._passes(lengths))
+    assert sorted(place for part in parts for place in part) == list(range(6))
+    assert parts == [[5, 1, 4, 2], [0], [3]]
+
+
 def test_nan_names_model_position_problem_and_layer(readers: Readers) -> None:
     layer = readers.distilled.model.model.layers[1].mlp
     hook = layer.register_forward_hook(
@@ -102,7 +109,8 @@ def test_nan_names_model_position_problem_and_layer(readers: Readers) -> None:
     )
     try:
         with pytest.raises(CheckpointError) as caught:
-            analysis.read(readers.base, readers.distilled, [tokens("a"), tokens("b", 3)], CONFIGS)
+            many = [tokens("a"), tokens("b", 3), tokens("c", answer=1)]
+            analysis.read(readers.base, readers.distilled, many, CONFIGS)
     finally:
         hook.remove()
     for part in ("the distilled one", "token 4 of sample 0 of problem a", "model.layers.1.mlp "):

@@ -71,6 +71,16 @@ def test_logits_in_parts_are_the_models_own(name: str) -> None:
         torch.testing.assert_close(model(torch.tensor([IDS])).logits[0], expected)
 
 
+@pytest.mark.parametrize("name", list(MODELS))
+def test_sequences_that_share_a_pass_are_read_as_alone(name: str) -> None:
+    read = Teacher(made(name), name)
+    many = [IDS[:40], IDS[3:9], IDS[7:8], IDS[1:41]]
+    found = read.read_many(many)
+    assert [tuple(each.shape[:2]) for each in found] == [(1, 40), (1, 6), (1, 1), (1, 40)]
+    for each, states in zip(many, found, strict=True):
+        torch.testing.assert_close(states, read.read(each), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_logits_are_the_models_own(dtype: torch.dtype) -> None:
     model = made("untied", dtype)
