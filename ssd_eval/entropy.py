@@ -31,8 +31,26 @@ class Rest:
     root: Tensor
 
 
-def outside(logits: Tensor, ranked: Ranked, hottest: float = 1.0) -> Tensor:
-    """d [rows, vocabulary], in the logits' dtype; the ranking's own tokens at `FLOOR`.
+@dataclass(frozen=True)
+class Room:
+    """Memory for numbers of every token of some rows, used again and again: three of
+    [rows, vocabulary]. `d` is as from `outside`, `e` is exp(d) after `rest`, `more` is anything."""
+
+    d: Tensor
+    e: Tensor
+    more: Tensor
+
+    def first(self, rows: int) -> Room:
+        return Room(self.d[:rows], self.e[:rows], self.more[:rows])
+
+
+def room(rows: int, like: Tensor) -> Room:
+    """For so many rows of the logits `like`, float32 or float64."""
+    return Room(*(like.new_empty((rows, like.shape[1])) for _ in range(3)))
+
+
+def outside(logits: Tensor, ranked: Ranked, into: Room, hottest: float = 1.0) -> None:
+    """Makes `into.d`: logit less the largest; the ranking's own tokens at `FLOOR`.
 
     So are those whose exp(d / T) is below the smallest normal number at every T up to `hottest`:
     numbers below that take a processor a hundred times longer, and say nothing.
@@ -40,28 +58,29 @@ def outside(logits: Tensor, ranked: Ranked, hottest: float = 1.0) -> Tensor:
     import torch
 
     least = math.log(torch.finfo(logits.dtype).tiny) * max(1.0, hottest)
-    d = logits - ranked.largest[:, None].to(logits.dtype)
-    d = torch.nn.functional.threshold(d, max(least, FLOOR), FLOOR, inplace=True)
-    return d.scatter_(1, ranked.ids, FLOOR)
+    d = torch.sub(logits, ranked.largest[:, None].to(logits.dtype), out=into.d)
+    torch.nn.functional.threshold(d, max(least, FLOOR), FLOOR, inplace=True)
+    d.scatter_(1, ranked.ids, FLOOR)
 
 
-def rest(d: Tensor) -> tuple[Rest, Tensor]:
-    """The sums, and e for whoever needs it too. `d`: as from `outside`."""
+def rest(held: Room) -> Rest:
+    """The sums, from `held.d`; leaves `held.e`."""
     import torch
 
-    e = d.exp()
-    ed = e * d
+    d, e, more = held.d, torch.exp(held.d, out=held.e), held.more
     mass = e.sum(-1)
-    first = ed.sum(-1)
-    second = torch.linalg.vecdot(ed, d)
-    square = torch.linalg.vecdot(e, e)
-    root = torch.sqrt(e, out=ed).sum(-1)
-    return Rest(*(each.double() for each in (mass, first, second, square, root))), e
+    square = torch.mul(e, e, out=more).sum(-1)
+    root = torch.sqrt(e, out=more).sum(-1)
+    first = torch.mul(e, d, out=more).sum(-1)
+    second = more.mul_(d).sum(-1)
+    return Rest(*(each.double() for each in (mass, first, second, square, root)))
 
 
-def tempered(d: Tensor, temperature: float) -> Tensor:
+def tempered(held: Room, temperature: float) -> Tensor:
     """The sum of exp(d / T) over the rest, float64 [rows]."""
-    sums: Tensor = (d / temperature).exp_().sum(-1).double()
+    import torch
+
+    sums: Tensor = torch.div(held.d, temperature, out=held.more).exp_().sum(-1).double()
     return sums
 
 

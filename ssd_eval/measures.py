@@ -151,9 +151,10 @@ def _wide(
     vocabulary = logits.shape[1]
     everything = support.keeps_all(decodings[0], vocabulary)
     ranked = support.unranked(logits) if everything else support.rank(logits, width)
-    d = entropy.outside(logits, ranked, max(each.temperature for each in decodings))
-    sums = entropy.prefixes(ranked, entropy.rest(d)[0])
-    tempered = passes.tempered(d, decodings, vocabulary)
+    room = entropy.room(len(logits), logits)
+    entropy.outside(logits, ranked, room, max(each.temperature for each in decodings))
+    sums = entropy.prefixes(ranked, entropy.rest(room))
+    tempered = passes.tempered(room, decodings, vocabulary)
     cut = support.cut(ranked, decodings, vocabulary, tempered, support.DOUBT["torch.float64"])
     if not everything:
         return _measured(cut, sums, whole, decodings), cut.sure

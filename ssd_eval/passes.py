@@ -59,20 +59,20 @@ def read(
     vocabulary = base.shape[1]
     width = min(vocabulary, max(RANKS, support.columns(decodings, vocabulary)))
     step = max(1, BLOCK_BYTES // (4 * vocabulary))
+    room = entropy.room(min(step, len(tokens)), floats(base[:0]))
     found: list[tuple[Read, Read, Shared]] = []
     for at in range(0, len(tokens), step):
         block = slice(at, at + step)
         x, y, ids = floats(base[block]), floats(distilled[block]), tokens[block, None]
-        mine, e = _read_one(x, ids, width, decodings)
-        theirs, _ = _read_one(y, ids, width, decodings)
+        here = room.first(len(ids))
+        mine = _read_one(x, ids, width, decodings, here)
+        shared = _shared(here, y, mine.ranked)
+        theirs = _read_one(y, ids, width, decodings, here)
         for model, each in enumerate((mine, theirs)):
             finite = each.ranked.largest.isfinite()
             if not bool(finite.all()):
                 raise NotFinite(at + int(finite.int().argmin()), model)
-        across = torch.linalg.vecdot(e, y)
-        if not bool(across.isfinite().all()):  # a logit of -inf, at whatever weight
-            across = torch.linalg.vecdot(e, y.clamp(min=FLOOR))
-        found.append((mine, theirs, Shared(y.gather(1, mine.ranked.ids).double(), across.double())))
+        found.append((mine, theirs, shared))
     mine_all, theirs_all, shared = (_joined(each) for each in zip(*found, strict=True))
     return [mine_all, theirs_all], shared
 
@@ -82,28 +82,41 @@ def floats(logits: Tensor) -> Tensor:
 
 
 def _read_one(
-    logits: Tensor, tokens: Tensor, width: int, decodings: Sequence[DecodingConfig]
-) -> tuple[Read, Tensor]:
-    """One block of one model, and its exp(d). `tokens`: [rows, 1]."""
+    logits: Tensor,
+    tokens: Tensor,
+    width: int,
+    decodings: Sequence[DecodingConfig],
+    room: entropy.Room,
+) -> Read:
+    """One block of one model; leaves exp(d) in the room. `tokens`: [rows, 1]."""
     vocabulary = logits.shape[1]
     ranked = support.rank(logits, width)
-    d = entropy.outside(logits, ranked, max(each.temperature for each in decodings))
-    rest, e = entropy.rest(d)
+    entropy.outside(logits, ranked, room, max(each.temperature for each in decodings))
+    rest = entropy.rest(room)
     taken = logits.gather(1, tokens)
     place = 1 + (ranked.shifted > taken.double() - ranked.largest[:, None]).sum(-1)
     far = place > width
     if bool(far.any()):
         place[far] = 1 + (logits[far] > taken[far]).sum(-1)
     taken = taken[:, 0].double() - ranked.largest
-    return Read(ranked, rest, tempered(d, decodings, vocabulary), taken, place), e
+    return Read(ranked, rest, tempered(room, decodings, vocabulary), taken, place)
 
 
-def tempered(d: Tensor, decodings: Sequence[DecodingConfig], vocabulary: int) -> Tensor:
+def _shared(room: entropy.Room, other: Tensor, ranked: Ranked) -> Shared:
+    """`room.e` and `ranked`: the base's; `other`: the distilled model's logits."""
+    across = torch.mul(room.e, other, out=room.more).sum(-1)
+    if not bool(across.isfinite().all()):  # a logit of -inf, at whatever weight
+        across = torch.linalg.vecdot(room.e, other.clamp(min=FLOOR))
+    return Shared(other.gather(1, ranked.ids).double(), across.double())
+
+
+def tempered(room: entropy.Room, decodings: Sequence[DecodingConfig], vocabulary: int) -> Tensor:
     """What `support.cut` needs as `rest`; nothing for decodings that keep all, see `_widen`."""
+    d = room.d
     sums = torch.zeros(len(d), len(decodings), dtype=torch.float64, device=d.device)
     for place, each in enumerate(decodings):
         if support.unlimited(each, vocabulary) and each.top_p < 1:
-            sums[:, place] = entropy.tempered(d, effective_temperature(each))
+            sums[:, place] = entropy.tempered(room, effective_temperature(each))
     return sums
 
 

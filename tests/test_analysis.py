@@ -107,9 +107,9 @@ def test_nan_names_model_position_problem_and_layer(readers: Readers) -> None:
     hook = layer.register_forward_hook(
         lambda _m, _g, out: out.index_fill(1, torch.tensor(4), math.nan)
     )
+    many = [tokens("a"), tokens("b", 3), tokens("c", answer=1)]
     try:
         with pytest.raises(CheckpointError) as caught:
-            many = [tokens("a"), tokens("b", 3), tokens("c", answer=1)]
             analysis.read(readers.base, readers.distilled, many, CONFIGS)
     finally:
         hook.remove()
