@@ -7,6 +7,7 @@ run itself failed, 2 wrong input, 130 interrupted.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -193,7 +194,10 @@ def sweep(
         published = _published(job.config, result, err) if paper_numbers else {}
         page = _rendered(recorded.of(job), result, published, job.store.folder)
     if as_json:
-        _print_json({**result.to_json(), "run": str(job.store.folder)})
+        from ssd_eval.examination import written
+
+        more = {"positions": written(job.store), "run": str(job.store.folder)}
+        _print_json({**result.to_json(), **more})
         return
     from ssd_eval.tables import report
 
@@ -742,6 +746,9 @@ def _failed(error: BaseException) -> int:
 
 def main() -> None:
     """The console script."""
+    # Read when torch loads OpenMP: threads that wait by spinning take forty times longer as soon as
+    # another process holds a core (perf/waiting.py).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = cli.main(prog_name="ssd-eval", standalone_mode=False)
     except click.ClickException as error:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 STAGE = "positions"
 SAMPLED = ("base", "distilled")  # whose tokens have to be sampled first
 NO_TOKENS = "none"
+ESTIMATES = "figure6.json"
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,16 @@ def results(config: RunConfig, store: RunStore) -> Examined:
     sums = figure6.collect(folder, rule)
     judged = tuple(locks.judged(folder, [rule, *others]))
     found = Examined(sums, judged, figure6_plot(sums, store.path("plots")), folder)
-    (folder / "figure6.json").write_text(json.dumps(found.to_json(), allow_nan=False) + "\n")
+    (folder / ESTIMATES).write_text(json.dumps(found.to_json(), allow_nan=False) + "\n")
     return found
+
+
+def written(store: RunStore) -> dict[str, Any] | None:
+    """What `results` left in the run's folder; None where the run has no positions."""
+    try:
+        return dict(json.loads((store.path("positions") / ESTIMATES).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
 
 
 def summary(config: RunConfig, store: RunStore) -> RenderableType:

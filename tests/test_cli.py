@@ -129,3 +129,22 @@ def test_unexpected_error_says_where_its_traceback_is(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "traceback in ssd-eval-error.log" in done.stderr
     assert "boom" in (tmp_path / "ssd-eval-error.log").read_text()
+
+
+@pytest.mark.parametrize(("given", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "x"}, "x")])
+def test_threads_wait_asleep_unless_the_user_says_otherwise(
+    given: dict[str, str], policy: str
+) -> None:
+    """Set before torch is there, which reads it once; spinning is slow beside other processes."""
+    code = (
+        "import cli, os, sys\n"
+        "sys.argv[1:] = ['--version']\n"
+        "try: cli.main()\n"
+        "finally: print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    )
+    kept = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, cwd=ROOT, env={**kept, **given}, check=True,
+    )  # fmt: skip
+    assert done.stdout.split()[-2:] == [policy, "False"]

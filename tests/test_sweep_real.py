@@ -51,10 +51,15 @@ def test_sweep_of_two_checkpoints_leaves_tables_pictures_positions_and_page(
         sys.executable, "-c", "import cli; cli.main()", "sweep", "--base", str(tiny_checkpoint),
         "--distilled", str(distilled), "--preset", "organism", *small, "--run-dir", str(run),
     ]  # fmt: skip
-    for _ in range(2):  # the second finds everything done, and its files readable
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-        assert done.returncode == 0, done.stderr
-        assert max(map(len, done.stdout.splitlines())) <= 80
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    command.append("--json")  # the second finds everything done, and its files readable
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["positions"]
+    assert found == json.loads((run / "positions/figure6.json").read_text())
+    assert found["positions"] > 0
     assert json.loads((run / "manifest.json").read_text())["status"] == "finished"
     for name in ("tables/main.json", "plots/sweep.png", "positions/figure6.json", "report.html"):
         assert (run / name).stat().st_size > 0, name
