@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import sandbox.pool
-from sandbox.base import Job, Limits, Outcome, SandboxError, Test
+from sandbox.base import Job, Limits, Outcome, SandboxError, Test, Tier
 from sandbox.pool import Pool
 
 LIMITS = Limits(cpu_s=0.5, memory_mb=256)
@@ -409,3 +409,12 @@ def test_profile_names_what_decides(pool: Pool) -> None:
     assert profile["tier"] == pool.tier
     assert profile["python"] == sys.version.split()[0]
     assert profile["limits"] == {**vars(Limits())}
+
+
+@pytest.mark.parametrize("tier", ["A", "B"])
+def test_a_machine_out_of_memory_loses_a_program_before_the_evaluator(tier: Tier) -> None:
+    with Pool(1, tier=tier) as opened:
+        (zygote,) = (worker._zygote for worker in opened._workers)
+        assert zygote is not None
+        adjusted = Path(f"/proc/{zygote.process.pid}/oom_score_adj").read_text()
+    assert int(adjusted) > int(Path("/proc/self/oom_score_adj").read_text())
