@@ -225,7 +225,8 @@ class Candidate:
         self, code: CodeType, namespace: dict[str, Any], asked: Asked, data: bytes
     ) -> NoReturn:
         if asked.tests:
-            series.run(code, self.inherited.surroundings, self.entry, asked.tests, RESULT)
+            most = int(self.limits["output_mb"]) * MIB
+            series.run(code, self.inherited.surroundings, self.entry, asked.tests, RESULT, most)
         if asked.kind == "stdin":
             child.run_stdin(code, namespace)
         arguments = data.decode("utf-8", "surrogatepass")

@@ -179,7 +179,7 @@ def _key(key: Any) -> str:
 def finish(work: Any, program: CodeType, namespace: dict[str, Any]) -> NoReturn:
     """Runs `work`, ends the process as Python would: flushed, threads joined, right exit code."""
     try:
-        code = _attempt(work)
+        code = attempt(work)
         _wait_for_threads()
         atexit._run_exitfuncs()
     except BaseException:
@@ -189,7 +189,7 @@ def finish(work: Any, program: CodeType, namespace: dict[str, Any]) -> NoReturn:
     os._exit(_flushed(code))
 
 
-def _attempt(work: Any) -> int:
+def attempt(work: Any) -> int:
     try:
         work()
     except SystemExit as leaving:

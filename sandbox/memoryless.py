@@ -10,6 +10,7 @@ marked (`Counter`, the aliases of `typing`) from being held. Standard library on
 from __future__ import annotations
 
 import ast
+import io
 import re
 import string
 from collections.abc import Iterator
@@ -33,9 +34,15 @@ _DEFINED = _words("""
 _FAR = re.compile(r"(gi|cr|ag|tb|f|co)_[a-z]+")  # attributes that lead to frames and code
 # What leads to shared things, and what streams in memory do otherwise than real ones.
 _OTHERWISE = _words("""
-    mro with_traceback format_map cache_info cache_parameters _field_defaults
+    mro with_traceback format_map cache_info cache_parameters
     fileno isatty raw detach reconfigure seek seekable tell truncate peek getvalue getbuffer""")
 _STREAMS = _words("stdin stdout stderr")
+# Python calls some of these when a stream goes, which may be in a later run.
+_OF_STREAMS = frozenset(
+    name
+    for kind in (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BytesIO)
+    for name in dir(kind)
+) - _words("name mode errors")
 # Handlers of these catch neither a name nor an attribute nor a module that is missing.
 _NARROW = _words("""
     EOFError ValueError IndexError KeyError ZeroDivisionError StopIteration OverflowError TypeError
@@ -69,6 +76,7 @@ class _Proof:
         self._nodes = list(ast.walk(tree))
         self._given = surroundings
         self._held_apart = set(surroundings.modules["typing"]) | CALLED
+        self._classes = [each for each in self._nodes if isinstance(each, ast.ClassDef)]
         self._assigned = set(_assigned(self._nodes))
         self._bound = self._assigned | set(_named(self._nodes))
         self._loaded = {
@@ -79,14 +87,11 @@ class _Proof:
         notes = [note for each in self._nodes for note in _annotations(each)]
         self._noted = {id(each) for note in notes for each in ast.walk(note)}
         self._called = {id(each.func) for each in self._nodes if isinstance(each, ast.Call)}
-        self._methods = {
-            id(method)
-            for each in self._nodes
-            if isinstance(each, ast.ClassDef)
-            for method in each.body
-        }
+        self._methods = {id(method) for each in self._classes for method in each.body}
 
     def holds(self) -> bool:
+        if _NARROW & self._bound:  # handlers are known by their names
+            return False
         return all(self._allows(each) for each in self._nodes)
 
     def _allows(self, node: ast.AST) -> bool:
@@ -120,7 +125,8 @@ class _Proof:
         """Of names that only imports and class statements bind: `typing` keeps what it is given,
         and compares it later, which must not run code of an earlier run."""
         if isinstance(node, ast.Attribute):
-            return isinstance(node.value, ast.Name) and node.value.id in self._given.modules
+            named = node.value.id if isinstance(node.value, ast.Name) else ""
+            return named in self._given.modules and all(named != it.name for it in self._classes)
         if isinstance(node, ast.Name):
             return node.id not in self._assigned
         return isinstance(node, _ANNOTATION)
@@ -138,13 +144,19 @@ class _Proof:
             return False
         if name == "format" and not _reads_nothing(node.value):
             return False
-        return isinstance(node.ctx, ast.Load) or name not in _STREAMS
+        return isinstance(node.ctx, ast.Load) or name not in _STREAMS | _OF_STREAMS
 
     def _may_be_held(self, node: ast.expr, name: str) -> bool:
         return id(node) in self._noted or (name in CALLED and id(node) in self._called)
 
     def _classdef(self, node: ast.ClassDef) -> bool:
         return not node.keywords and node.name not in self._held_apart
+
+    def _yieldfrom(self, _: ast.YieldFrom) -> bool:
+        """What is yielded from is closed by a method of its own, at any time after the run."""
+        return not any(each.bases for each in self._classes) and not any(
+            isinstance(each, ast.FunctionDef) and each.name == "__next__" for each in self._nodes
+        )
 
     def _try(self, node: ast.Try) -> bool:
         return not node.finalbody and all(_is_narrow(each.type) for each in node.handlers)
@@ -161,7 +173,8 @@ class _Proof:
         if node.level or module not in self._given.modules:
             return False
         if node.names[0].name == "*":
-            return module in self._given.starred
+            ours = {*self._given.names, *self._given.builtins} - self._held_apart
+            return not self._given.beyond[module] & (ours | self._bound)
         known = {*self._given.modules[module], *(_STREAMS if module == "sys" else ())}
         return all(
             alias.name in known and not (alias.asname and alias.name in self._held_apart)
@@ -170,8 +183,10 @@ class _Proof:
 
 
 def _assigned(nodes: list[ast.AST]) -> Iterator[str]:
-    """Names that may hold any value."""
+    """Names that may hold any value; those of classes may, whose decorator or base decides."""
     for node in nodes:
+        if isinstance(node, ast.ClassDef) and (node.decorator_list or node.bases):
+            yield node.name
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
         elif isinstance(node, ast.arg):
@@ -206,4 +221,6 @@ def _reads_nothing(receiver: ast.expr) -> bool:
     if not isinstance(receiver, ast.Constant) or not isinstance(receiver.value, str):
         return False
     fields = string.Formatter().parse(receiver.value)
-    return all(not re.search(r"[.\[{]", f"{name or ''}{spec or ''}") for _, name, spec, _ in fields)
+    return not any(
+        re.search(r"[.\[{]", name or "") or "{" in (spec or "") for _, name, spec, _ in fields
+    )

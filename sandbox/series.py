@@ -14,7 +14,7 @@ import struct
 import sys
 import time
 from types import CodeType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sandbox import child
 from sandbox.surroundings import Surroundings, mentioned
@@ -33,16 +33,20 @@ def run(
     entry: str,
     tests: list[tuple[str, bytes]],
     result: int,
+    most_output: int,
 ) -> NoReturn:
     """One record a test to the descriptor `result`; `tests` are (kind, input)."""
     used = mentioned(code) | {entry}
     began = time.process_time()
     for kind, given in tests:
         child.fresh_interpreter()
-        answer = _answer(code, surroundings, entry, kind, given, used)
-        if answer is None:
+        out, errors = _open_streams(given if kind == "stdin" else b"")
+        names = surroundings.fresh("__main__" if kind == "stdin" else "program", used)
+        answer = _answer(code, names, entry if kind == "functional" else None, given)
+        names.clear()  # functions and the names they see hold each other
+        if answer is None or max(out.length(), errors.length()) >= most_output:
             break
-        _write(result, record(answer))
+        _write(result, record(out.getvalue() if kind == "stdin" else answer))
         if time.process_time() - began > ENOUGH_CPU_S:
             break
     os._exit(0)
@@ -65,40 +69,52 @@ def recorded(records: bytes) -> list[bytes]:
     return answers
 
 
-def _answer(
-    code: CodeType, surroundings: Surroundings, entry: str, kind: str, given: bytes, used: set[str]
-) -> bytes | None:
-    """What it printed or returned; None where it did not end normally."""
-    _open_streams(given if kind == "stdin" else b"")
-    names = surroundings.fresh("__main__" if kind == "stdin" else "program", used)
-    try:
-        if kind == "stdin":
+def _answer(code: CodeType, names: dict[str, Any], entry: str | None, given: bytes) -> bytes | None:
+    """What it returned (nothing without an entry); None where it did not end normally."""
+    answer = b""
+
+    def work() -> None:
+        nonlocal answer
+        if entry is None:
             exec(code, names)
-            value = b""
         else:
-            value = child.called(code, names, entry, given.decode("utf-8", "surrogatepass"))
-    except SystemExit as leaving:
-        if kind != "stdin" or leaving.code not in (None, 0):
-            return None
-    except BaseException:
-        return None
-    finally:
-        names.clear()  # functions and the names they see hold each other
-    return value if kind != "stdin" else _printed()
+            answer = child.called(code, names, entry, given.decode("utf-8", "surrogatepass"))
 
-
-def _open_streams(given: bytes) -> None:
-    sys.stdin = io.TextIOWrapper(io.BytesIO(given), encoding="utf-8")
-    sys.stdout = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    sys.stderr = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")
-
-
-def _printed() -> bytes | None:
+    ended = child.attempt(work)
     try:
         sys.stdout.flush()
-        return sys.stdout.buffer.getvalue()  # type: ignore[no-any-return, union-attr]
+        sys.stderr.flush()
     except (OSError, ValueError):
         return None
+    return None if ended or (entry is not None and not answer) else answer
+
+
+class _Bytes(io.BytesIO):
+    """A file of a stream, whose number it has."""
+
+    def __init__(self, name: int, data: bytes = b"") -> None:
+        super().__init__(data)
+        self.name = name
+
+    def length(self) -> int:
+        return len(self.getbuffer())
+
+
+def _open_streams(given: bytes) -> tuple[_Bytes, _Bytes]:
+    """As `streams.open_streams` has them, in memory; what is written to output and error."""
+    size = os.fstat(0).st_blksize
+    reader = io.BufferedReader(_Bytes(0, given), size)
+    out, errors = _Bytes(1), _Bytes(2)
+    sys.stdin = io.TextIOWrapper(reader, encoding="utf-8")
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(out, size), encoding="utf-8")
+    sys.stderr = io.TextIOWrapper(
+        io.BufferedWriter(errors, size),
+        encoding="utf-8",
+        errors="backslashreplace",
+    )
+    for stream, mode in ((sys.stdin, "r"), (sys.stdout, "w"), (sys.stderr, "w")):
+        stream.mode = mode  # type: ignore[misc]
+    return out, errors
 
 
 def _write(descriptor: int, data: bytes) -> None:

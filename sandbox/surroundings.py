@@ -2,8 +2,9 @@
 
 Two runs in one process can tell each other something only through an object that both reach and
 one can change. So each run gets dictionaries, modules and Python functions of its own, and beside
-them only objects that refuse every mark: built-in functions, immutable types, plain values. What
-is left out here is a NameError there; `memoryless` finds out before that no program would catch it.
+them only objects that refuse every mark: built-in functions, immutable types, plain values. A name
+that is left out here is a NameError there, which `memoryless` lets no program catch; a part of a
+module that is left out ends the process.
 Standard library only.
 """
 
@@ -12,9 +13,10 @@ from __future__ import annotations
 import builtins
 import copy
 import importlib
+import os
 import sys
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 _BUILTINS = """
     abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod
@@ -31,7 +33,7 @@ _MODULES = {
     "bisect": "*",
     "heapq": "*",
     "string": "ascii_letters ascii_lowercase ascii_uppercase digits hexdigits punctuation",
-    "collections": "deque defaultdict OrderedDict Counter namedtuple",
+    "collections": "deque defaultdict OrderedDict Counter",
     "functools": "reduce partial cmp_to_key lru_cache cache",
     "operator": "add sub mul truediv floordiv mod xor and_ or_ neg eq ne lt le gt ge itemgetter",
     "copy": "copy deepcopy",
@@ -47,14 +49,33 @@ def _copy(x: Any) -> Any:
     return copy.copy(x)
 
 
-def _deepcopy(x: Any, memo: Any = None) -> Any:
+def _deepcopy(x: Any, *rest: Any, **named: Any) -> Any:
     # A memo of the program's own would be handed the list that all calls have as a default.
-    if memo is not None:
-        raise RuntimeError("not here")
+    if rest or named:
+        os._exit(0)
     return copy.deepcopy(x)
 
 
 _INSTEAD: dict[Any, Any] = {copy.copy: _copy, copy.deepcopy: _deepcopy}
+
+
+class _Module(ModuleType):
+    """Ends the run where it would act otherwise than the real one: a part that is left out, a
+    change that the module's own functions would see."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):  # `import *` asks for `__all__`
+            raise AttributeError(name)
+        os._exit(0)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        os._exit(0)
+
+    def __delattr__(self, name: str) -> NoReturn:
+        os._exit(0)
+
+    def __repr__(self) -> NoReturn:
+        os._exit(0)
 
 
 class Surroundings:
@@ -78,26 +99,35 @@ class Surroundings:
         self._machinery = {"__build_class__": builtins.__build_class__}
         known = {*prelude, *dir(builtins)}
         self.left_out = frozenset(known - {*self.names, *self.builtins, *_STREAMS, "__name__"})
-        self.starred = frozenset(name for name in self.modules if self._may_be_starred(name))
+        self.beyond = {name: self._beyond(name) for name in self.modules}
 
-    def _may_be_starred(self, module: str) -> bool:
-        """Whether what `import *` would bring beyond our choice shadows nothing that we have."""
+    def _beyond(self, module: str) -> frozenset[str]:
+        """What `import *` would bring of the real one, beyond our choice."""
         real = importlib.import_module(module)
         public = getattr(real, "__all__", [name for name in vars(real) if name[0] != "_"])
-        beyond = set(public) - set(self.modules[module])
-        return not beyond & {*self.names, *self.builtins} - set(self.modules["typing"])
+        streams = _STREAMS if module == "sys" else ()
+        return frozenset(public) - {*self.modules[module], *streams}
 
     def fresh(self, name: str, used: set[str]) -> dict[str, Any]:
         """Globals for a run as the module `name`, as far as it has a use for them (`mentioned`)."""
         made: dict[str, ModuleType] = {}
+        copies: dict[int, Any] = {}
+
+        def own(value: Any) -> Any:
+            if type(value) is not FunctionType:
+                return value
+            if id(value) not in copies:
+                copies[id(value)] = _copied(value)
+            return copies[id(value)]
 
         def imported(wanted: str, *_: object) -> ModuleType:
             if wanted not in made:
-                made[wanted] = self._module(wanted)
+                parts = {each: own(value) for each, value in self.modules.get(wanted, {}).items()}
+                made[wanted] = _module(wanted, parts)
             return made[wanted]
 
         names = {
-            each: imported(each) if each in self.modules else _own(self.names[each])
+            each: imported(each) if each in self.modules else own(self.names[each])
             for each in used & self.names.keys()
         }
         names.update({each: getattr(sys, each) for each in _STREAMS}, __name__=name)
@@ -105,14 +135,13 @@ class Surroundings:
         names["__builtins__"] = {**mine, **self._machinery, "__import__": imported}
         return names
 
-    def _module(self, name: str) -> ModuleType:
-        module = ModuleType(name)
-        for each, value in self.modules.get(name, {}).items():
-            setattr(module, each, _own(value))
-        if name == "sys":
-            for each in _STREAMS:
-                setattr(module, each, getattr(sys, each))
-        return module
+
+def _module(name: str, parts: dict[str, Any]) -> ModuleType:
+    module = _Module(name)
+    vars(module).update(parts)
+    if name == "sys":
+        vars(module).update({each: getattr(sys, each) for each in _STREAMS})
+    return module
 
 
 def mentioned(code: CodeType) -> set[str]:
@@ -149,13 +178,11 @@ def _refuses_marks(value: object) -> bool:
     return False
 
 
-def _own(value: Any) -> Any:
-    """A function written in Python can be marked: a copy of it; anything else as it is."""
-    if type(value) is not FunctionType:
-        return value
+def _copied(value: FunctionType) -> FunctionType:
+    """Of a function written in Python, which could be marked."""
     value = _INSTEAD.get(value, value)
-    own = FunctionType(
+    copied = FunctionType(
         value.__code__, value.__globals__, value.__name__, value.__defaults__, value.__closure__
     )
-    own.__kwdefaults__ = value.__kwdefaults__ and dict(value.__kwdefaults__)
-    return own
+    copied.__kwdefaults__ = value.__kwdefaults__ and dict(value.__kwdefaults__)
+    return copied

@@ -149,6 +149,98 @@ MARKS = {
 }
 TESTS = [(f"{n}\n", "1\n") for n in range(6)]
 
+# Found by a reviewer's attempts: each prints the input of the run before, where it can.
+SEES_THE_LAST = {
+    "close of a stream": "n = input()\nstderr.close = lambda n=n: print('prev', n)\n",
+    "close of a buffer": "n = input()\nstderr.buffer.close = lambda n=n: print('prev', n)\n",
+    "close of what is yielded from": (
+        "n = input()\nclass It:\n    n = n\n    def __iter__(self): return self\n"
+        "    def __next__(self): return 1\n    def close(self): print('prev', self.n)\n"
+        "def g(): yield from It()\n"
+        "def main():\n    x = g()\n    next(x)\n    y = [x]\n    y.append(y)\n"
+        "z = [[] for _ in range(3000)]\nmain()\n"
+    ),
+    "decorated class in an annotation": (
+        "n = input()\nclass M:\n    def __hash__(self): return 1\n"
+        "    def __eq__(self, o, n=n):\n        o.seen = n\n        return True\n"
+        "    def __call__(self): pass\ndef deco(c): return M()\n@deco\nclass K: pass\n"
+        "def f(x: List[K]): pass\nif hasattr(K, 'seen'): print('prev', K.seen)\n"
+    ).replace("if hasattr(K, 'seen'): ", ""),
+    "class made by an instance": (
+        "n = input()\nclass M:\n    def __init__(self, *_): pass\n"
+        "    def __hash__(self): return 1\n    def __eq__(self, o, n=n):\n"
+        "        o.seen = n\n        return True\n    def __call__(self): pass\n"
+        "class K(M()): pass\ndef f(x: List[K]): pass\nprint('prev', K.seen)\n"
+    ),
+    "class named as a module": (
+        "n = input()\nclass M:\n    def __hash__(self): return 1\n"
+        "    def __eq__(self, o, n=n):\n        o.seen = n\n        return True\n"
+        "    def __call__(self): pass\nclass math:\n    K = M()\n"
+        "def f(x: List[math.K]): pass\nprint('prev', math.K.seen)\n"
+    ),
+}
+
+# Each would pass in a series where it fails alone, or the other way round: (source, expected).
+ACTS_OTHERWISE = {
+    "interned": (
+        "x = ''.join(['fo', 'oqq'])\nfrom collections import namedtuple\nt = namedtuple('T', [x])\n"
+        "print(1 if t._fields[0] is x else 2)\n",
+        "2",
+    ),
+    "handler by another name": (
+        "import sys\nValueError = Exception\ntry:\n    sys.version\n    print(2)\n"
+        "except ValueError:\n    print(1)\n",
+        "1",
+    ),
+    "exit with a float": ("print(1)\nexit(0.0)\n", "1"),
+    "exit with what equals 0": (
+        "print(1)\nclass A:\n    def __eq__(self, o): return True\nexit(A())\n",
+        "1",
+    ),
+    "read1": ("import sys\nprint(len(sys.stdin.buffer.read1()))\n", "20000"),
+    "lines, then bytes": (
+        "import sys\nsys.stdin.buffer.readline()\ninput()\nprint(len(sys.stdin.buffer.read()))\n",
+        "11806",
+    ),
+    "writable": ("import sys\nprint(sys.stdin.writable())\n", "True"),
+    "write to the input": (
+        "import sys\ntry:\n    sys.stdin.write('x')\n    print(1)\nexcept ValueError:\n"
+        "    print(2)\n",
+        "1",
+    ),
+    "copy of a stream": (
+        "import sys\ntry:\n    copy.copy(sys.stdin.buffer)\n    print(1)\n"
+        "except TypeError:\n    print(2)\n",
+        "1",
+    ),
+    "name of a stream": ("import sys\nprint(sys.stdin)\n", "x"),
+    "flush": ("import sys\nsys.stdout.buffer.flush = lambda: None\nprint(1)\n", "1"),
+    "too much to stderr": ("import sys\nsys.stderr.write('x' * (70 << 20))\nprint(1)\n", "1"),
+    "one function": ("import heapq\nprint(nlargest is heapq.nlargest)\n", "False"),
+    "patched module": (
+        "import heapq\nheapq.heapify = lambda x: exit(3)\n"
+        "print(heapq.nlargest(1, [1, 2], key=abs)[0])\n",
+        "2",
+    ),
+    "text of a module": ("import math\nprint(str(math)[:7])\n", "<module"),
+    "property": (
+        "import sys\nclass A:\n    @property\n    def keys(self): return sys.version\n"
+        "try:\n    dict(A())\n    print(1)\nexcept TypeError:\n    print(2)\n",
+        "2",
+    ),
+    "star": ("Template = 1\nfrom string import *\nprint(Template)\n", "1"),
+    "star of sys": ("path = 1\nfrom sys import *\nprint(path)\n", "1"),
+    "deepcopy": (
+        "try:\n    deepcopy([1], None, [])\n    print(1)\nexcept TypeError:\n    print(2)\n",
+        "2",
+    ),
+    "depth": (
+        "import sys\nsys.setrecursionlimit(1000)\ndef f(n): return n and f(n - 1)\n"
+        "for n in range(970, 1000):\n    print(n, f(n))\n",
+        "970 0",
+    ),
+}
+
 
 @pytest.mark.parametrize("name", MEMORYLESS)
 def test_usual_programs_are_known_to_keep_nothing(name: str, surroundings: Surroundings) -> None:
@@ -167,6 +259,36 @@ def test_no_test_sees_a_mark_that_another_made(name: str, pools: tuple[Pool, Poo
     job = _job(MARKS[name], TESTS)
     series, single = [_verdict(next(pool.run([job]))) for pool in pools]
     assert series == single
+
+
+@pytest.mark.parametrize("name", SEES_THE_LAST)
+def test_no_test_sees_the_input_of_the_last(name: str, pools: tuple[Pool, Pool]) -> None:
+    tests = [(f"{n}\n", f"prev {n - 1}\n") for n in range(1, 6)]
+    job = _job(SEES_THE_LAST[name], [("0\n", ""), *tests])
+    series, single = [next(pool.run([job])) for pool in pools]
+    assert (series.status, series.tests_passed) == (single.status, single.tests_passed)
+    assert series.tests_passed <= 1
+
+
+@pytest.mark.parametrize("name", ACTS_OTHERWISE)
+def test_a_series_judges_as_single_tests_do(name: str, pools: tuple[Pool, Pool]) -> None:
+    source, expected = ACTS_OTHERWISE[name]
+    job = _job(source, [("x" * 4000 + "\n" + "y" * 15_998 + "\n", expected)] * 3)
+    series, single = [next(pool.run([job])) for pool in pools]
+    assert (series.status, series.tests_passed) == (single.status, single.tests_passed)
+
+
+def test_an_imported_function_is_the_one_that_was_there(pools: tuple[Pool, Pool]) -> None:
+    job = _job("from heapq import nlargest\n", [("[1, [1, 2]]", "[2]")] * 3, "nlargest")
+    assert [next(pool.run([job])).status for pool in pools] == ["runtime_error"] * 2
+
+
+def test_a_functional_test_that_prints_too_much_is_an_output_limit(
+    pools: tuple[Pool, Pool],
+) -> None:
+    source = "def f(n):\n    print('x' * (70 << 20))\n    return n\n"
+    job = _job(source, [("[1]", "1")] * 2, "f")
+    assert [next(pool.run([job])).status for pool in pools] == ["output_limit"] * 2
 
 
 def test_nothing_that_a_run_may_hold_can_be_marked(surroundings: Surroundings) -> None:
