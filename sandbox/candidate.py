@@ -27,6 +27,7 @@ from sandbox.watch import watch
 COMPILE_CPU_S = 10
 _QUICK_S = 0.5
 _HEAVY = ("numpy", "pandas", "scipy", "sympy", "networkx")  # imported once a job, if at all
+_IMPORTS = re.compile(rb"\b(?:import|from)\s[^\n]*")
 _HEAVY_ROOM = 512 * MIB  # what they map beyond the zygote
 
 
@@ -46,6 +47,7 @@ class Inherited:
         self.surroundings = surroundings  # of those that may share a process
         self.boxes = boxes  # the folder for tests' working folders; None: a mount of their own
         self.third_party = third_party
+        self.changes = -1  # a queue of `linux.change_queue`, for stages
         self.mapped = 0  # bytes of address space
         self.baseline_kb = 0  # resident
 
@@ -122,7 +124,7 @@ class Candidate:
     def _on_a_stage(self, code: CodeType) -> bool:
         """All tests in one set of mounts; False once a test has touched them."""
         try:
-            stage = Stage(self.inherited.confinement, self.limits)
+            stage = Stage(self.inherited.confinement, self.limits, self.inherited.changes)
         except OSError:  # whether this is ours or the machine's, tests without a stage will tell
             return False
         child.fresh_interpreter()
@@ -157,7 +159,7 @@ class Candidate:
 
     def _import_heavy(self, source: bytes) -> bool:
         # In linear time: a program may consist of nothing but the word.
-        imports = b"\n".join(re.findall(rb"\b(?:import|from)\s[^\n]*", source))
+        imports = b"\n".join(_IMPORTS.findall(source))
         found = [
             name
             for name in _HEAVY

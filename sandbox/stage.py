@@ -24,12 +24,13 @@ _MOST_FD = 65_536
 class Stage:
     """Confines its process for good. Raises OSError where that fails, perhaps halfway."""
 
-    def __init__(self, confinement: Confinement, limits: dict[str, float]) -> None:
+    def __init__(self, confinement: Confinement, limits: dict[str, float], changes: int) -> None:
         self._own = [(which, (most, most)) for which, most in own_limits(limits).items()]
         linux.unshare(linux.CLONE_NEWNS)
         folder = moved_up(root.hidden_folder())
         root.fresh_box(int(limits["box_mb"]))
-        self._changes = moved_up(linux.watch_folder(root.BOX))
+        linux.is_changed(changes, 0)  # empties it of what earlier programs did
+        self._changes, self._watch = changes, linux.watch_folder(changes, root.BOX)
         confinement.settle(limits, folder)
         self._ready, self._began = (moved_up(fd) for fd in os.pipe())
         os.set_blocking(self._ready, False)
@@ -69,7 +70,4 @@ class Stage:
 
     def is_touched(self) -> bool:
         """Whether anything was ever made, changed or opened in the working folder."""
-        try:
-            return bool(os.read(self._changes, 4096))
-        except BlockingIOError:
-            return False
+        return linux.is_changed(self._changes, self._watch)

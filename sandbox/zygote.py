@@ -72,7 +72,10 @@ def _prepare(tier: str, uid: int | None, boxes: str, modules: dict[str, str]) ->
     surroundings = Surroundings(by_kind["stdin"].__dict__)
     _own_package.append(sys.modules.pop("sandbox"))
     confined = confine.confinement(tier, uid, modules, boxes or None)
-    return Inherited(confined, by_kind, surroundings, boxes or None, frozenset(modules))
+    inherited = Inherited(confined, by_kind, surroundings, boxes or None, frozenset(modules))
+    if tier == "A":
+        inherited.changes = streams.moved_up(linux.change_queue())
+    return inherited
 
 
 def _serve(sock: socket.socket, inherited: Inherited) -> None:
