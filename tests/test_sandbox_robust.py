@@ -259,11 +259,10 @@ def evaluator(tier: str, source: str, count: int, temporary: Path) -> subprocess
 
 
 def below(pid: int) -> list[int]:
-    found = [
-        int(each)
-        for task in Path(f"/proc/{pid}/task").glob("*/children")
-        for each in task.read_text().split()
-    ]
+    found: list[int] = []
+    with suppress(OSError):  # short-lived ones go while we look
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
     return [*found, *(each for child in found for each in below(child))]
 
 
