@@ -6,12 +6,15 @@ Where vLLM is not installed only the refusals are tested.
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +25,7 @@ import pytest
 from benchmarks.micro import Micro
 from ssd_eval import backends
 from ssd_eval.backends.base import Backend, Request
+from ssd_eval.checkpoint import SHIPPED
 from ssd_eval.decoding import DecodingConfig, truncate
 from ssd_eval.errors import UsageError
 from ssd_eval.records import SampleKey
@@ -160,48 +164,84 @@ def processed(
     from vllm.inputs import TokensPrompt
 
     from ssd_eval.backends.replica import decoding_fields
-    from ssd_eval.checkpoint import folder
 
     llm = LLM(
-        str(folder(checkpoint)), dtype="float32", logprobs_mode="processed_logprobs",
-        max_logprobs=-1, max_num_seqs=64, enforce_eager=True, disable_log_stats=True,
-        enable_chunked_prefill=False,
+        checkpoint, dtype="float32", logprobs_mode="processed_logprobs", max_logprobs=64,
+        max_num_seqs=64, enforce_eager=True, disable_log_stats=True, enable_chunked_prefill=False,
     )  # fmt: skip
-    params = SamplingParams(**decoding_fields(decoding), max_tokens=1, logprobs=-1)
+    params = SamplingParams(
+        **decoding_fields(decoding), max_tokens=1, logprobs=64, detokenize=False
+    )
     outputs = llm.generate([TokensPrompt(prompt_token_ids=list(c)) for c in contexts], params)
     rows = [{i: each.logprob for i, each in out.outputs[0].logprobs[0].items()} for out in outputs]
     llm.llm_engine.engine_core.shutdown()
     return rows
 
 
-@real
-def test_the_truncated_distribution_is_ours_to_a_ten_thousandth(ours: Any) -> None:
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights and the vocabulary of Qwen3, 151,936; peaked as a trained model's."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=151_936, hidden_size=128, intermediate_size=256, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=32, max_position_embeddings=256,
+        initializer_range=0.3, tie_word_embeddings=False, eos_token_id=0, bos_token_id=None,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("wide")
+    LlamaForCausalLM(config).save_pretrained(folder)
+    for file in (SHIPPED["organism"]).glob("*token*"):
+        shutil.copy(file, folder)
+    return folder
+
+
+def compared(model: Any, checkpoint: str, places: list[tuple[int, ...]]) -> tuple[float, int]:
+    """(largest difference of a probability, contexts set apart). Top-k 20: 64 hold the support."""
     import torch
 
-    places = contexts(ours, 1000)
-    assert len(places) == 1000
-    theirs = processed("organism", places, USUAL)
     apart, worst = 0, 0.0
-    for place, row in zip(places, theirs, strict=True):
+    for place, row in zip(places, processed(checkpoint, places, USUAL), strict=True):
         with torch.inference_mode():
-            logits = ours._model(torch.tensor([place])).logits[0, -1:].double()
-        expected = truncate(logits, USUAL).exp()[0]
+            logits = model(torch.tensor([place])).logits[0, -1:].double()
         if near_the_edge(logits, USUAL):
             apart += 1
             continue
+        expected = truncate(logits, USUAL).exp()[0]
         found = torch.zeros_like(expected)
         for token, value in row.items():
-            found[token] = float(torch.tensor(value).exp())
+            found[token] = math.exp(value)
         worst = max(worst, float((found - expected).abs().max()))
-    print(f"largest difference {worst:.1e}; {apart} contexts at the edge of top-p set apart")
+    print(f"{checkpoint}: largest difference {worst:.1e}; {apart} of {len(places)} set apart")
+    return worst, apart
+
+
+@real
+def test_the_organisms_truncated_distribution_is_ours_to_a_ten_thousandth(ours: Any) -> None:
+    places = contexts(ours, 1000)
+    assert len(places) == 1000
+    worst, apart = compared(ours._model, str(SHIPPED["organism"]), places)
+    assert worst < 1e-4
+    assert apart <= 10
+
+
+@real
+def test_so_is_that_of_a_model_with_a_vocabulary_of_152_thousand(wide: Path) -> None:
+    import numpy as np
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    draw = np.random.default_rng(0)
+    places = [tuple(draw.integers(1, 151_936, draw.integers(2, 60)).tolist()) for _ in range(1000)]
+    model = AutoModelForCausalLM.from_pretrained(wide, dtype=torch.float32).eval()
+    worst, apart = compared(model, str(wide), places)
     assert worst < 1e-4
     assert apart <= 10
 
 
 def near_the_edge(logits: Any, decoding: DecodingConfig) -> bool:
     """A cumulative mass within 1e-5 of top-p: rounding decides which side it falls on."""
-    from dataclasses import replace
-
     masses = truncate(logits, replace(decoding, top_p=1.0)).exp()[0].sort(descending=True).values
     return bool(((masses.cumsum(0) - decoding.top_p).abs() < 1e-5).any())
 
@@ -268,11 +308,21 @@ def test_a_sweep_runs_end_to_end(tmp_path: Path) -> None:
     assert group["base"]["problems"] == group["distilled"]["problems"] == 6
 
 
+def engines(pid: int) -> list[Any]:
+    """The engine processes of a run. Graders come and go meanwhile."""
+    import psutil
+
+    found = []
+    for each in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.Error):
+            if "EngineCore" in each.name() or "EngineCore" in " ".join(each.cmdline()):
+                found.append(each)
+    return found
+
+
 @real
 def test_a_run_goes_on_after_its_engine_was_killed(tmp_path: Path) -> None:
     """Enough samples that the engine is certainly at work when it is killed."""
-    import psutil
-
     words = command("eval", tmp_path / "run", "--samples", "400")
     process = subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
@@ -283,10 +333,7 @@ def test_a_run_goes_on_after_its_engine_was_killed(tmp_path: Path) -> None:
         if records.exists() and records.read_bytes().count(b"\n") > 20:
             break
         time.sleep(0.05)
-    victims = [
-        each for each in psutil.Process(process.pid).children(recursive=True)
-        if "EngineCore" in each.name() or "EngineCore" in " ".join(each.cmdline())
-    ]  # fmt: skip
+    victims = engines(process.pid)
     assert victims, "no engine process found"
     for each in victims:
         each.send_signal(signal.SIGKILL)
