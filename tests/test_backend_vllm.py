@@ -308,6 +308,20 @@ def test_a_sweep_runs_end_to_end(tmp_path: Path) -> None:
     assert group["base"]["problems"] == group["distilled"]["problems"] == 6
 
 
+@real
+def test_pass_at_1_over_a_sweep_is_that_of_the_hf_backend(tmp_path: Path) -> None:
+    """At each temperature either engine's mean lies within the other's 95 % interval."""
+    more = ("--samples", "8", "--t-eval", "0.6,1.0,1.4", "--limit", "32")
+    theirs = answered(command("eval", tmp_path / "vllm", *more))["cells"]
+    ours = answered([*command("eval", tmp_path / "hf", *more), "--backend", "hf"])["cells"]
+    assert len(ours) == len(theirs) == 3
+    for mine, other in zip(ours, theirs, strict=True):
+        a, b = mine["pass@1"], other["pass@1"]
+        print(f"{mine['decoding']['temperature']}: hf {a['mean']:.3f}, vllm {b['mean']:.3f}")
+        assert a["low"] <= b["mean"] <= a["high"]
+        assert b["low"] <= a["mean"] <= b["high"]
+
+
 def engines(pid: int) -> list[Any]:
     """The engine processes of a run. Graders come and go meanwhile."""
     import psutil
