@@ -33,7 +33,7 @@ from ssd_eval.checkpoint import load_tokenizer
 from ssd_eval.decoding import DecodingConfig, draws, sample_token
 from ssd_eval.errors import BackendError, CheckpointError, UsageError
 from ssd_eval.records import SampleKey
-from ssd_eval.sample import stream
+from ssd_eval.sample import plan, stream
 
 CONFIGS = (
     DecodingConfig(0),
@@ -188,10 +188,37 @@ def test_order_neighbours_and_batch_size_change_nothing(organism: Any) -> None:
     shuffled = random.Random(5).sample(wanted, len(wanted))
     for order in (wanted[::-1], shuffled):
         assert texts(organism, order) == expected
-    for batch_size in (1, 13, 64):
+    for batch_size in (1, 7, 64):
         assert texts(organism, wanted, batch_size) == expected
     for alone in wanted[::11]:
         assert texts(organism, [alone]) == {alone.key: expected[alone.key]}
+
+
+@pytest.mark.slow
+def test_the_shipped_organisms_texts_stay_at_any_batch_size_order_and_thread_count() -> None:
+    """Greedy and sampled: tokens, not only most of them."""
+    from benchmarks.micro import Micro
+
+    def drawn(batch_size: int, threads: int, reverse: bool = False) -> dict[SampleKey, Any]:
+        backend = load("organism", batch_size=batch_size)
+        wanted = plan(
+            Micro().problems()[:12],
+            [DecodingConfig(0.0), DecodingConfig(1.0, 20, 0.8), DecodingConfig(1.6)],
+            samples=2, max_tokens=150, seed=1, backend=backend,
+        )  # fmt: skip
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            asked = wanted[::-1] if reverse else wanted
+            return {each.key: each.token_ids for each in backend.generate(asked)}
+        finally:
+            torch.set_num_threads(before)
+
+    expected = drawn(64, 1)
+    assert drawn(1, 1) == expected
+    assert drawn(7, 1, reverse=True) == expected
+    assert drawn(64, 2) == expected
+    assert drawn(7, 2) == expected
 
 
 def test_what_was_left_of_a_killed_run_continues_exactly(organism: Any) -> None:
