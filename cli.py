@@ -382,6 +382,7 @@ def evaluate(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) 
 @_profile_option(envvar="SSD_EVAL_PROFILE", default="faithful")
 @_extractor_option(envvar="SSD_EVAL_EXTRACTOR", default="ours")
 @click.option("--compare-extractors", is_flag=True, help="What each extractor would score.")
+@click.option("--skip-others", is_flag=True, help="Leave out entries of problems not in NAME.")
 @output_options
 def score(file: Path, as_json: bool, no_color: bool, **settings: Any) -> None:
     """Grade a generations FILE against a benchmark.

@@ -47,20 +47,32 @@ class Program:
 
 
 def read(
-    path: Path, problems: Mapping[str, Problem], extractor: Extractor = "ours"
+    path: Path,
+    problems: Mapping[str, Problem],
+    extractor: Extractor = "ours",
+    others: list[str] | None = None,
 ) -> tuple[Program, ...]:
     """The programs in `path`, in the file's order, for the benchmark's `problems` by id.
 
+    Entries of other problems are an error, or, with a list `others`, left out and named there.
     Raises UsageError that names the file and the line (in an array: the entry).
     """
     programs: dict[tuple[str, int], Program] = {}
     counts: Counter[str] = Counter()
     for where, row in rows(path):
+        if others is not None and (name := _other(row, problems)) is not None:
+            others.append(name)
+            continue
         for found in _programs(where, row, problems, extractor, counts):
             key = (found.problem_id, found.sample)
             if key in programs:
                 raise UsageError(f"{where}: sample {key[1]} of {key[0]!r} came before; keep one")
             programs[key] = found
+    if not programs and others:
+        raise UsageError(
+            f"{path}: all {len(others)} entries are of problems that the benchmark lacks, the "
+            f"first of {others[0]!r}; choose the --benchmark they belong to"
+        )
     if not programs:
         raise UsageError(f"{path} holds no generations; give JSONL or a JSON array of objects")
     return tuple(programs.values())
@@ -132,10 +144,18 @@ def _problem_id(where: str, row: dict[str, Any], known: Container[str]) -> str:
         raise UsageError(f"{where}: {name} must be a text, not {problem_id!r}")
     if problem_id not in known:
         raise UsageError(
-            f"{where}: the benchmark has no problem {problem_id!r}; "
-            "remove the entry or choose the --benchmark it belongs to"
+            f"{where}: the benchmark has no problem {problem_id!r}; leave such entries out with "
+            "--skip-others, or choose the --benchmark it belongs to"
         )
     return problem_id
+
+
+def _other(row: object, known: Container[str]) -> str | None:
+    """The problem of a sound entry, where the benchmark lacks it."""
+    if not isinstance(row, dict):
+        return None
+    name = next((row[field] for field in ID_FIELDS if row.get(field) is not None), None)
+    return name if isinstance(name, str) and name not in known else None
 
 
 def _values(where: str, row: dict[str, Any]) -> tuple[str, list[str], bool]:

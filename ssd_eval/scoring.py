@@ -38,6 +38,7 @@ class Scored:
     profile: dict[str, object]
     benchmark: dict[str, object]  # `benchmarks.base.identity`, of all its problems
     extractors: tuple[ExtractorRow, ...] = ()  # where they were compared
+    skipped: int = 0  # entries of problems that the benchmark lacks
 
     @property
     def rules(self) -> dict[str, int]:
@@ -63,6 +64,7 @@ class Scored:
             "sandbox": self.profile,
             "benchmark": self.benchmark,
             "rules": self.rules,
+            "skipped": self.skipped,
             **({"extractors": [asdict(row) for row in self.extractors]} if self.extractors else {}),
         }
 
@@ -83,6 +85,7 @@ def score_file(
     profile: Profile = "faithful",
     extractor: Extractor = "ours",
     compare_extractors: bool = False,
+    skip_others: bool = False,
     progress: Progress,
 ) -> Scored:
     """Grades every program of `file`. Problems without one are left out of the metrics.
@@ -101,7 +104,8 @@ def score_file(
     loaded = registry.load(benchmark, data_dir=data_dir, tests=tests, exclude_errata=exclude_errata)
     whole = loaded.problems()
     problems = {problem.id: problem for problem in whole}
-    programs = read(file, problems, extractor)
+    skipped: list[str] | None = [] if skip_others else None
+    programs = read(file, problems, extractor, skipped)
     asked = {name: problems[name] for name in dict.fromkeys(p.problem_id for p in programs)}
     with (
         Pool(workers or os.cpu_count() or 1, limits, unsafe=bool(unsafe)) as pool,
@@ -123,7 +127,8 @@ def score_file(
     place = {name: number for number, name in enumerate(asked)}
     verdicts.sort(key=lambda verdict: (place[verdict.key.problem_id], verdict.key.sample))
     metrics = summary(collect(verdicts, asked), k)
-    return Scored(tuple(verdicts), metrics, described, identity(loaded, whole), others)
+    of = identity(loaded, whole)
+    return Scored(tuple(verdicts), metrics, described, of, others, len(skipped or ()))
 
 
 def score_table(scored: Scored) -> Group:
@@ -156,6 +161,8 @@ def score_table(scored: Scored) -> Group:
         table,
         Text(f"extraction rules: {rules}"),
     ]
+    if scored.skipped:
+        parts.append(Text(f"left out: {scored.skipped} entries of other problems"))
     if scored.extractors:
         parts += [Text(""), extractor_table(scored.extractors)]
     return Group(*parts, *profile_note(scored.verdicts[0].profile))

@@ -35,6 +35,20 @@ def test_livecodebenchs_format_gives_one_sample_a_program(tmp_path: Path) -> Non
     )
 
 
+def test_entries_of_other_problems_are_left_out_where_that_is_asked_for(tmp_path: Path) -> None:
+    fine, other = {"problem_id": "a", "code": "1"}, {"question_id": "z", "code_list": ["2", "3"]}
+    file = write(tmp_path, other, fine, other)
+    with pytest.raises(UsageError, match=r":1: the benchmark has no problem 'z'; .*--skip-others"):
+        read(file, KNOWN)
+    left: list[str] = []
+    assert [program.code for program in read(file, KNOWN, others=left)] == ["1"]
+    assert left == ["z", "z"]
+    with pytest.raises(UsageError, match=r"all 1 entries .* lacks, the first of 'z'"):
+        read(write(tmp_path, other), KNOWN, others=[])
+    with pytest.raises(UsageError, match="no problem is named"):  # not taken for another's
+        read(write(tmp_path, fine, {"code": "1"}), KNOWN, others=[])
+
+
 def test_jsonl_numbers_samples_in_file_order(tmp_path: Path) -> None:
     rows = [
         {"problem_id": "a", "code": "1"},
