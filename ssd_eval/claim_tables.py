@@ -21,8 +21,18 @@ COLOURS = {"holds": "green", "does not hold": "red", "inconclusive": "yellow"}
 
 
 def claim_sheets(measured: Measured) -> tuple[Sheet, ...]:
-    found = (majority_sheet(measured), reach_sheet(measured))
+    found = (findings_sheet(measured), majority_sheet(measured), reach_sheet(measured))
     return (*found, students_sheet(measured)) if measured.students else found
+
+
+def findings_sheet(measured: Measured) -> Sheet:
+    """Which claims hold here; for files and the page, as a terminal has no room for sentences."""
+    return Sheet(
+        "claims",
+        "what the article claims, and what holds in this run",
+        (Column("claim"), Column("here"), Column("measured")),
+        tuple((each.claim, each.answer, each.reading) for each in findings(measured)),
+    )
 
 
 def majority_sheet(measured: Measured) -> Sheet:
@@ -121,7 +131,7 @@ def report(measured: Measured, width: int = 80) -> Group:
     from ssd_eval import tables
 
     parts: list[RenderableType] = [tables.report(measured.sweep, width), ""]
-    for sheet in claim_sheets(measured):
+    for sheet in claim_sheets(measured)[1:]:
         parts += [printed(sheet, width), ""]
     parts.append(Text("what the article claims, and what holds in this run", style="bold"))
     for each in findings(measured):

@@ -102,7 +102,13 @@ def test_a_gain_that_may_be_none_has_no_price() -> None:
 def test_what_was_not_trained_is_not_claimed() -> None:
     found = replace(measured(), students=())
     assert not any("gibberish" in claim or "loop" in claim for claim in answers(found))
-    assert {sheet.slug for sheet in claim_sheets(found)} == {"majority", "large-k"}
+    assert {sheet.slug for sheet in claim_sheets(found)} == {
+        "claims", "majority", "large-k",
+    }  # fmt: skip
+    rows = claim_sheets(measured())[0].rows
+    assert [row[:2] for row in rows][3] == (
+        "one distilled sample is worth a vote of 10 of the base's", "holds",
+    )  # fmt: skip
 
 
 def test_the_json_is_strict_and_whole() -> None:
@@ -125,7 +131,7 @@ def test_claims_measures_two_checkpoints_and_repeats_nothing(
     assert value["reach"]["steps"][-1]["k"] == 4
     assert value["reach"]["steps"][-1]["distilled"]["mean"] == 1.0
     names = {path.name for path in (tmp_path / "run" / "tables").iterdir()}
-    assert {"majority.csv", "large-k.tex", "main.md"} <= names
+    assert {"claims.md", "majority.csv", "large-k.tex", "main.md"} <= names
     assert "the base&#39;s vote at" in (tmp_path / "run" / "report.html").read_text()
     lines = (tmp_path / "run" / "behaviours.jsonl").read_text().splitlines()
     again = ssd_eval(*command, "--run-dir", tmp_path / "run", "--json")
