@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -142,6 +143,24 @@ def test_a_bad_answer_is_one_line_and_keeps_what_was_finished(server: Server, na
         next(drawing)
     assert "what was finished is kept" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_one_answer_that_never_comes_does_not_hold_up_the_end(server: Server) -> None:
+    """As vLLM's server leaves its connections when its engine was ended."""
+    released = threading.Event()
+
+    def answer(body: dict[str, Any], number: int) -> Answer:
+        if number == 1:
+            released.wait(60)
+        return 500, b"engine dead"
+
+    server.answer = answer
+    began = time.monotonic()
+    with pytest.raises(BackendError, match="failed 4 times"):
+        list(loaded(server, batch_size=2).generate([request(0), request(1)]))
+    took = time.monotonic() - began
+    released.set()
+    assert took < 30
 
 
 def test_a_refusal_gives_the_servers_reason(server: Server) -> None:

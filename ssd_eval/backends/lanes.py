@@ -26,10 +26,13 @@ class Lane(Protocol):
     def run(self, requests: Iterable[Request]) -> Iterator[Generation]: ...
 
 
-def run_lanes(batches: Sequence[Lane], requests: Iterable[Request]) -> Iterator[Generation]:
+def run_lanes(
+    batches: Sequence[Lane], requests: Iterable[Request], patience: float | None = None
+) -> Iterator[Generation]:
     """All generations as they finish. Requests are pulled in the lanes' threads, one at a time.
 
-    Raises the first exception of any lane or of `requests`. Closing the iterator stops the lanes.
+    Raises the first exception of any lane or of `requests`. Closing the iterator stops the lanes,
+    and waits at most `patience` seconds for each: one may hang on a server that never answers.
     """
     if len(batches) == 1:
         yield from batches[0].run(requests)
@@ -47,7 +50,7 @@ def run_lanes(batches: Sequence[Lane], requests: Iterable[Request]) -> Iterator[
         finally:
             shared.stop()
             for thread in threads:
-                thread.join()
+                thread.join(patience)
 
 
 class _Shared:

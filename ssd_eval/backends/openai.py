@@ -30,6 +30,7 @@ TRIES = 4
 WAIT = 0.5  # seconds before the second try, doubled for each further one
 STOPS = 4  # strings that a server takes at most; a text that holds another is cut later
 TIMEOUT = 3600.0  # seconds for one answer: thinking models write for long
+PATIENCE = 0.1  # seconds for each request still in the air once another has failed
 KEPT = "what was finished is kept: see to the server and repeat the command"
 
 
@@ -47,7 +48,7 @@ class OpenAIBackend(ChatBackend):
     def generate(self, requests: Iterable[Request]) -> Iterator[Generation]:
         schedule = LongestFirst(requests)
         lanes = [_Lane(self, schedule) for _ in range(self._in_flight)]
-        yield from run_lanes(lanes, schedule)
+        yield from run_lanes(lanes, schedule, PATIENCE)
 
     def close(self) -> None:
         self._client.close()
