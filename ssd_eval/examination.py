@@ -84,23 +84,28 @@ def examine(
     names = (config.base, distilled)
     tokenizer, other = (load_tokenizer(name) for name in names)
     check_tokenizers(tokenizer, other, names)
-    tokens = list(_tokens(config, store, problems, requests, tokenizer))
     base, student = (teacher.load(name, dtype=config.dtype, device=config.device) for name in names)
     readers = analysis.Readers(base, student, tokenizer)
-    for each in tokens:
+    requests = list(requests)
+
+    def tokens() -> Iterator[Tokens]:  # made anew for each walk: never all held at once
+        return _tokens(config, store, problems, requests, tokenizer)
+
+    count = total = 0
+    for each in tokens():
         analysis.check(readers, each)
+        count, total = count + 1, total + len(each.answer_ids)
     folder = store.path("positions")
-    total = sum(len(each.answer_ids) for each in tokens)
     with timed(store, STAGE), progress.stage(STAGE, total) as stage:
         analysis.analyse(
             folder,
             _header(config, readers),
             readers,
-            tokens,
+            tokens(),
             truth=_planted(config),
             on_sequence=stage.advance,
         )
-    store.update(positions={"sequences": len(tokens), "tokens": total})
+    store.update(positions={"sequences": count, "tokens": total})
     return results(config, store)
 
 
@@ -164,7 +169,7 @@ def _tokens(
     if config.tokens in SAMPLED:
         chosen, most = token_decoding(config), config.position_samples
         picked = [r for r in requests if r.decoding == chosen and r.key.sample < most]
-        pairs = [(request, store.completions[request.key]) for request in picked]
+        pairs = ((request, store.completions[request.key]) for request in picked)
         return of_completions(pairs, by_id, end_token(tokenizer))
     if config.tokens == "reference":
         most, style = config.position_samples, prompting(config)

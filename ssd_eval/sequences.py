@@ -113,25 +113,30 @@ def of_file(path: Path, problems: Mapping[str, Problem]) -> Iterator[Tokens]:
 
     A problem that the benchmark lacks is a cluster of its own. Raises UsageError, naming the line.
     """
+    seen: dict[str, int] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield _of_line(line, f"{path}, line {number}", problems, seen)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
-    seen: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise UsageError("is no JSON object")
-            yield _of_row(row, problems, seen)
-        except ValueError as error:
-            raise UsageError(f"{path}, line {number}: is no JSON ({error})") from error
-        except UsageError as error:
-            raise UsageError(f"{path}, line {number}: {error}") from error
     if not seen:
         raise UsageError(f"{path} holds no sequences; give one JSON object a line")
+
+
+def _of_line(
+    line: str, where: str, problems: Mapping[str, Problem], seen: dict[str, int]
+) -> Tokens:
+    try:
+        row = json.loads(line)
+        if not isinstance(row, dict):
+            raise UsageError("is no JSON object")
+        return _of_row(row, problems, seen)
+    except ValueError as error:
+        raise UsageError(f"{where}: is no JSON ({error})") from error
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
 
 
 def _of_row(row: dict[str, Any], problems: Mapping[str, Problem], seen: dict[str, int]) -> Tokens:
