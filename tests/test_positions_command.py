@@ -14,6 +14,7 @@ import cli
 from ssd_eval import positions
 from ssd_eval.checkpoint import load_tokenizer
 from ssd_eval.positions import SYNTAX
+from ssd_eval.records import Completion
 
 SOLUTION = "n = int(input())\nprint(n)\n"
 TESTS = [{"kind": "stdin", "input": "1", "expected": "1"}]
@@ -58,11 +59,12 @@ def run(place: Path, checkpoint: Path, out: Path, tokens: str, *more: str) -> Re
 
 def sampled(out: Path, fingerprint: str) -> dict[tuple[str, int], list[int]]:
     """The token ids that the run stored for a checkpoint."""
-    rows = [json.loads(line) for line in (out / "completions.jsonl").read_text().splitlines()]
+    lines = (out / "completions.jsonl").read_text().splitlines()
+    held = [Completion.from_json(json.loads(line)) for line in lines]
     return {
-        (row["key"]["problem_id"], row["key"]["sample"]): row["token_ids"]
-        for row in rows
-        if row["key"]["checkpoint"] == fingerprint
+        (each.key.problem_id, each.key.sample): list(each.token_ids)
+        for each in held
+        if each.key.checkpoint == fingerprint
     }
 
 
@@ -98,7 +100,7 @@ def test_references_are_encoded_after_their_prompt(
     assert "Echo a." in found[0].prompt
     keywords = found[0].rows["syntax"] == SYNTAX.index("definition")
     assert keywords.any()  # `n` is defined there
-    assert not (tmp_path / "run/completions.jsonl").exists()  # nothing had to be sampled
+    assert not (tmp_path / "run/completions.jsonl").read_text()  # nothing had to be sampled
 
 
 def bad(**changes: Any) -> dict[str, Any]:
