@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ssd_eval.config import RunConfig
+    from ssd_eval.results import SweepResult
 
 Command = Callable[..., Any]
 INTERRUPTED = 130
@@ -194,10 +195,7 @@ def sweep(
         published = _published(job.config, result, err) if paper_numbers else {}
         page = _rendered(recorded.of(job), result, published, job.store.folder)
     if as_json:
-        from ssd_eval.examination import written
-
-        more = {"positions": written(job.store), "run": str(job.store.folder)}
-        _print_json({**result.to_json(), **more})
+        _print_run(result, job.store.folder)
         return
     from ssd_eval.tables import report
 
@@ -435,7 +433,7 @@ def report(run: Path, out: Path | None, paper_numbers: bool, as_json: bool, no_c
     published = _published(read.config, result, err) if paper_numbers else {}
     page = _rendered(read, result, published, out or run)
     if as_json:
-        _print_json({**result.to_json(), "run": str(run)})
+        _print_run(result, run)
         return
     from ssd_eval.tables import report as tables
 
@@ -699,6 +697,13 @@ def _published(config: RunConfig, result: Any, err: Console) -> Any:
             highlight=False,
         )
     return found
+
+
+def _print_run(result: SweepResult, folder: Path) -> None:
+    from ssd_eval.examination import written
+
+    more = {"positions": written(folder), "run": str(folder)}
+    _print_json({**result.to_json(), **more})
 
 
 def _print_json(value: object) -> None:

@@ -124,10 +124,10 @@ def results(config: RunConfig, store: RunStore) -> Examined:
     return found
 
 
-def written(store: RunStore) -> dict[str, Any] | None:
+def written(run: Path) -> dict[str, Any] | None:
     """What `results` left in the run's folder; None where the run has no positions."""
     try:
-        return dict(json.loads((store.path("positions") / ESTIMATES).read_text(encoding="utf-8")))
+        return dict(json.loads((run / "positions" / ESTIMATES).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
 
