@@ -74,6 +74,7 @@ class Candidate:
         self.sock = sock
         self.inherited = inherited
         self.entry: str = header["entry"] or ""
+        self.asks_for_series = bool(header.get("series"))
         self.staged = True
         self.shared: list[Shared] = []  # large inputs of the job
         self.limits: dict[str, float] = {**header["limits"], "mapped": inherited.mapped}
@@ -92,7 +93,7 @@ class Candidate:
                 self.limits["mapped"] += _HEAVY_ROOM
         if self.staged:
             answer = {"op": "compiled", "ok": code is not None, "detail": problem}
-            shares = code is not None and self._may_share(source)
+            shares = code is not None and self.asks_for_series and self._may_share(source)
             protocol.send(self.sock, {**answer, "series": shares})
         if code is None:
             return True

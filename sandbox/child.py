@@ -231,16 +231,17 @@ def _let_go(program: CodeType, namespace: dict[str, Any]) -> None:
     itself flush when they go. The prelude's names stay: to touch them costs a third of a test."""
     with contextlib.suppress(BaseException):  # destructors of the program's own
         own = list(takewhile(lambda name: name is not _LAST, reversed(namespace)))
-        for name in (*_stored(program), *reversed(own)):
+        # What it names may have another value than the prelude's.
+        for name in (*mentioned(program), *reversed(own)):
             namespace.pop(name, None)
 
 
-def _stored(program: CodeType) -> set[str]:
-    """Names the program may have given other values than the prelude's, where they are globals."""
+def mentioned(program: CodeType) -> set[str]:
+    """Every global, attribute and import that the code or a function in it names."""
     names = set(program.co_names)
     for each in program.co_consts:
         if isinstance(each, CodeType):
-            names |= _stored(each)
+            names |= mentioned(each)
     return names
 
 

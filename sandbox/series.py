@@ -17,7 +17,7 @@ from types import CodeType
 from typing import Any, NoReturn
 
 from sandbox import child
-from sandbox.surroundings import Surroundings, mentioned
+from sandbox.surroundings import Surroundings
 
 # Beyond this a process for each test costs little, and what a program that fails early makes us run
 # in vain costs much.
@@ -36,7 +36,7 @@ def run(
     most_output: int,
 ) -> NoReturn:
     """One record a test to the descriptor `result`; `tests` are (kind, input)."""
-    used = mentioned(code) | {entry}
+    used = child.mentioned(code) | {entry}
     began = time.process_time()
     for kind, given in tests:
         child.fresh_interpreter()

@@ -15,7 +15,7 @@ import copy
 import importlib
 import os
 import sys
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, NoReturn
 
 _BUILTINS = """
@@ -109,7 +109,7 @@ class Surroundings:
         return frozenset(public) - {*self.modules[module], *streams}
 
     def fresh(self, name: str, used: set[str]) -> dict[str, Any]:
-        """Globals for a run as the module `name`, as far as it has a use for them (`mentioned`)."""
+        """Globals for a run as the module `name`, of those in `used` (`child.mentioned`)."""
         made: dict[str, ModuleType] = {}
         copies: dict[int, Any] = {}
 
@@ -142,15 +142,6 @@ def _module(name: str, parts: dict[str, Any]) -> ModuleType:
     if name == "sys":
         vars(module).update({each: getattr(sys, each) for each in _STREAMS})
     return module
-
-
-def mentioned(code: CodeType) -> set[str]:
-    """Every global, attribute and import that the code or a function in it names."""
-    names = set(code.co_names)
-    for each in code.co_consts:
-        if isinstance(each, CodeType):
-            names |= mentioned(each)
-    return names
 
 
 def _exports(module: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Trial:
     ) -> None:
         self._sock, self._job = sock, job
         self._inputs = inputs or Inputs()
-        self._in_series = in_series
+        self._in_series = in_series and len(job.tests) > 1
         self._answers: dict[int, bytes] = {}  # by test, from series
         self._shared: dict[int, int] = {}
         self.was_busy = False
@@ -63,7 +63,8 @@ class Trial:
             )
         try:
             source = job.source.encode("utf-8", "surrogatepass")
-            header = {"op": "job", "entry": job.entry_point, **self.extra}
+            asked = {"op": "job", "entry": job.entry_point, "series": self._in_series}
+            header = {**asked, **self.extra}
             limits = {**asdict(job.limits), "wall_s": job.limits.wall_s}
             self._begin({**header, "limits": limits}, source)
             answer, _ = self._receive(COMPILE_SECONDS)
