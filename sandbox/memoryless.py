@@ -3,8 +3,8 @@
 From its text alone, and on the safe side: "no" means only that each run gets a process of its own.
 What a program may reach is limited by the names it is run with (`surroundings`); the rules here
 close the ways around names (attributes that lead to frames or classes, formats that read them),
-make sure that no handler catches the lack of a name that a real run has, and keep what can be
-marked (`Counter`, the aliases of `typing`) from being held. Standard library only; runs nothing.
+keep handlers from errors that a real run does not have, and keep what can be marked (`Counter`, the
+aliases of `typing`) from being held. Standard library only; runs nothing.
 """
 
 from __future__ import annotations
@@ -88,6 +88,9 @@ class _Proof:
         self._noted = {id(each) for note in notes for each in ast.walk(note)}
         self._called = {id(each.func) for each in self._nodes if isinstance(each, ast.Call)}
         self._methods = {id(method) for each in self._classes for method in each.body}
+        self._iterates = any(each.bases for each in self._classes) or any(
+            isinstance(each, ast.FunctionDef) and each.name == "__next__" for each in self._nodes
+        )
 
     def holds(self) -> bool:
         if _NARROW & self._bound:  # handlers are known by their names
@@ -154,9 +157,7 @@ class _Proof:
 
     def _yieldfrom(self, _: ast.YieldFrom) -> bool:
         """What is yielded from is closed by a method of its own, at any time after the run."""
-        return not any(each.bases for each in self._classes) and not any(
-            isinstance(each, ast.FunctionDef) and each.name == "__next__" for each in self._nodes
-        )
+        return not self._iterates
 
     def _try(self, node: ast.Try) -> bool:
         return not node.finalbody and all(_is_narrow(each.type) for each in node.handlers)

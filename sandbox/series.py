@@ -56,10 +56,11 @@ def record(answer: bytes) -> bytes:
     return _LENGTH.pack(len(answer)) + answer
 
 
-def recorded(records: bytes) -> list[bytes]:
-    """The answers that left whole; from an untrusted process, so that anything may come."""
-    answers, at = [], 0
-    while at + _LENGTH.size <= len(records):
+def recorded(records: bytes, most: int) -> list[bytes]:
+    """The answers that left whole, `most` at most; the process is untrusted: anything may come."""
+    answers: list[bytes] = []
+    at = 0
+    while len(answers) < most and at + _LENGTH.size <= len(records):
         (length,) = _LENGTH.unpack_from(records, at)
         at += _LENGTH.size
         if at + length > len(records):
@@ -90,11 +91,12 @@ def _answer(code: CodeType, names: dict[str, Any], entry: str | None, given: byt
 
 
 class _Bytes(io.BytesIO):
-    """A file of a stream, whose number it has."""
+    """A file of a stream, whose number and mode it has."""
 
-    def __init__(self, name: int, data: bytes = b"") -> None:
+    def __init__(self, name: int, mode: str, data: bytes = b"") -> None:
         super().__init__(data)
         self.name = name
+        self.mode = mode  # type: ignore[misc]
 
     def length(self) -> int:
         return len(self.getbuffer())
@@ -103,8 +105,8 @@ class _Bytes(io.BytesIO):
 def _open_streams(given: bytes) -> tuple[_Bytes, _Bytes]:
     """As `streams.open_streams` has them, in memory; what is written to output and error."""
     size = os.fstat(0).st_blksize
-    reader = io.BufferedReader(_Bytes(0, given), size)
-    out, errors = _Bytes(1), _Bytes(2)
+    reader = io.BufferedReader(_Bytes(0, "rb", given), size)
+    out, errors = _Bytes(1, "wb"), _Bytes(2, "wb")
     sys.stdin = io.TextIOWrapper(reader, encoding="utf-8")
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(out, size), encoding="utf-8")
     sys.stderr = io.TextIOWrapper(

@@ -2,16 +2,16 @@
 
 Two runs in one process can tell each other something only through an object that both reach and
 one can change. So each run gets dictionaries, modules and Python functions of its own, and beside
-them only objects that refuse every mark: built-in functions, immutable types, plain values. A name
-that is left out here is a NameError there, which `memoryless` lets no program catch; a part of a
-module that is left out ends the process.
+them only objects that refuse every mark: built-in functions, immutable types, plain values. To ask
+for a name or a part of a module that is left out here ends the process: an error could be caught,
+also by Python itself (`islice` makes a ValueError of any).
 Standard library only.
 """
 
 from __future__ import annotations
 
 import builtins
-import copy
+import copy as _real
 import importlib
 import os
 import sys
@@ -27,11 +27,12 @@ _BUILTINS = """
     NotImplementedError OverflowError RuntimeError StopIteration SystemExit TypeError ValueError
     ZeroDivisionError"""
 # What programs may have of each module; "*": all that it exports. `typing` is for annotations.
+# No `heapq.merge`: as it goes, perhaps in a later run, it calls `close` of what it read.
 _MODULES = {
     "math": "*",
     "itertools": "*",
     "bisect": "*",
-    "heapq": "*",
+    "heapq": "heappush heappop heapify heapreplace heappushpop nlargest nsmallest",
     "string": "ascii_letters ascii_lowercase ascii_uppercase digits hexdigits punctuation",
     "collections": "deque defaultdict OrderedDict Counter",
     "functools": "reduce partial cmp_to_key lru_cache cache",
@@ -45,18 +46,19 @@ _STREAMS = ("stdin", "stdout", "stderr")  # each run's own
 CALLED = frozenset(("Counter", "OrderedDict"))
 
 
-def _copy(x: Any) -> Any:
-    return copy.copy(x)
+def copy(x: Any) -> Any:
+    return _real.copy(x)
 
 
-def _deepcopy(x: Any, *rest: Any, **named: Any) -> Any:
+def deepcopy(x: Any, *rest: Any, **named: Any) -> Any:
     # A memo of the program's own would be handed the list that all calls have as a default.
     if rest or named:
         os._exit(0)
-    return copy.deepcopy(x)
+    return _real.deepcopy(x)
 
 
-_INSTEAD: dict[Any, Any] = {copy.copy: _copy, copy.deepcopy: _deepcopy}
+# By the names that they have in errors' texts.
+_INSTEAD: dict[Any, Any] = {_real.copy: copy, _real.deepcopy: deepcopy}
 
 
 class _Module(ModuleType):
@@ -76,6 +78,22 @@ class _Module(ModuleType):
 
     def __repr__(self) -> NoReturn:
         os._exit(0)
+
+
+_Module.__name__ = ModuleType.__name__  # for errors' texts
+
+
+class _Builtins(dict[str, Any]):
+    """Of a program that gives names of the prelude a value of its own, perhaps too late."""
+
+    def __init__(self, names: dict[str, Any], left_out: set[str]) -> None:
+        super().__init__(names)
+        self._left_out = left_out
+
+    def __missing__(self, name: str) -> NoReturn:
+        if name in self._left_out:
+            os._exit(0)
+        raise KeyError(name)
 
 
 class Surroundings:
@@ -132,7 +150,9 @@ class Surroundings:
         }
         names.update({each: getattr(sys, each) for each in _STREAMS}, __name__=name)
         mine = {each: self.builtins[each] for each in used & self.builtins.keys()}
-        names["__builtins__"] = {**mine, **self._machinery, "__import__": imported}
+        mine.update(self._machinery, __import__=imported)
+        left_out = used & self.left_out
+        names["__builtins__"] = _Builtins(mine, left_out) if left_out else mine
         return names
 
 

@@ -139,17 +139,17 @@ class Trial:
         if len(data) > 1:
             kinds = [test.kind for test in self._job.tests[first : first + len(data)]]
             self._send({"op": "series", "kinds": kinds}, *data)
-            answers = self._received_series()
+            answers = self._received_series(len(data))
         self._answers.update(enumerate(answers, first))
         self._in_series = len(answers) > 1  # else it costs what single tests cost
 
-    def _received_series(self) -> list[bytes]:
+    def _received_series(self, tests: int) -> list[bytes]:
         report, blobs = self._report()
         limits = self._job.limits
         if report["cpu_s"] > limits.cpu_s or report["memory_mb"] > limits.memory_mb:
             return []  # of which test, its own process will tell
         self._memory_mb = max(self._memory_mb, report["memory_mb"])
-        return recorded(blobs[1])
+        return recorded(blobs[1], tests)
 
     def _outcome(self, status: Status, detail: str, failed: int | None) -> Outcome:
         return Outcome(

@@ -374,6 +374,6 @@ def test_a_pool_says_whether_it_runs_series() -> None:
 @pytest.mark.parametrize("cut", range(1, 9))
 def test_half_a_record_is_none(cut: int) -> None:
     whole = record(b"abc") + record(b"defgh")
-    assert recorded(whole) == [b"abc", b"defgh"]
-    assert recorded(whole[:-cut]) == [b"abc"]
-    assert recorded(b"\xff" * 20) == []
+    assert recorded(whole, 9) == [b"abc", b"defgh"]
+    assert recorded(whole[:-cut], 9) == [b"abc"]
+    assert recorded(b"\xff" * 20, 9) == []
