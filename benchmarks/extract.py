@@ -28,7 +28,8 @@ from benchmarks.base import Problem
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 FENCE = re.compile(r"(?P<before>[^`]*)(?P<ticks>`{3,})(?P<tag>[^`]*)")
 ML_SSD = re.compile(r"```[a-zA-Z]*\n(.*?)```", re.DOTALL)
-MARKER = re.compile(r"\s*([-*+]|\d{1,3}[.)])?\s*")  # of a list item
+# Of a list item. Possessive: a line of white space is read once, not once for each of its splits.
+MARKER = re.compile(r"\s*+([-*+]|\d{1,3}[.)])?\s*+")
 PYTHON = re.compile(r"[{.\s]*(python|py)[\d.]*\b", re.IGNORECASE)
 CONTENT_INDENT = 4  # a fence indented this much deeper than its block's opening is content
 

@@ -24,6 +24,8 @@ _WORD = re.compile(
     r"|(?P<bracket>[()\[\]{}])|(?P<operator>[^\w\s])"
 )
 _DEFINING = ("def", "class", "import", "as", "for", "lambda", "global", "nonlocal")
+_LINE_END = re.compile(r"\r\n?|\n")  # as `ast` counts lines
+WORD_END = 12  # characters
 _LITERALS = (tokenize.NUMBER, tokenize.STRING)
 _QUIET = (tokenize.INDENT, tokenize.DEDENT, tokenize.NEWLINE, tokenize.NL, tokenize.ENDMARKER)
 
@@ -70,13 +72,24 @@ def _characters(code: str) -> list[int]:
     for start, end, name in _tokens(code):
         classes[start:end] = [CODES[name]] * (end - start)
         read = max(read, end)
+    before = _last_word("", code, 0, read)
     for match in _WORD.finditer(code, read):
         name = match.lastgroup or "operator"
-        before = code[: match.start()].split()[-1:]
         if name == "name":
-            name = _name(match.group(), bool(before) and before[0] in _DEFINING)
+            name = _name(match.group(), before in _DEFINING)
         classes[match.start() : match.end()] = [CODES[name]] * (match.end() - match.start())
+        before = _last_word(before, code, match.start(), match.end())
     return classes
+
+
+def _last_word(before: str, code: str, start: int, end: int) -> str:
+    """The end of what no white space cuts before `end`; `before`: the same at `start`.
+
+    Its end alone, longer than any word of _DEFINING: a program may be one long word.
+    """
+    words = code[start:end].split()
+    glued = len(words) == 1 and start > 0 and not code[start - 1].isspace()
+    return ((before if glued else "") + "".join(words[-1:]))[-WORD_END:]
 
 
 def _tokens(code: str) -> Iterator[tuple[int, int, str]]:
@@ -124,7 +137,7 @@ def _defined(code: str) -> set[tuple[int, int]] | None:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    lines = code.split("\n")
+    lines = _LINE_END.split(code)
     return {
         (line, len(lines[line - 1].encode()[:column].decode(errors="replace")))
         for line, column in _bindings(tree, lines)

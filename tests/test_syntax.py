@@ -86,3 +86,8 @@ def test_any_text_gets_one_class_a_piece(pieces: list[str], fenced: bool) -> Non
     found = classify(pieces)
     assert len(found) == len(pieces)
     assert all(0 <= code < len(SYNTAX) for code in found)
+
+
+def test_a_lone_carriage_return_ends_a_line_as_it_does_for_python() -> None:
+    pieces = ["```python\n", "x = 1\r", "def f(a):\r", "    return a\r", "y = f(x)\n", "```"]
+    assert len(classify(pieces)) == len(pieces)

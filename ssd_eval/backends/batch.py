@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from ssd_eval.backends.base import Generation, Request
+from ssd_eval.backends.chat import reach
 from ssd_eval.backends.prefill import Prefill
 from ssd_eval.backends.slots import SlotCache
 from ssd_eval.decoding import (
@@ -179,7 +180,9 @@ class Batch:
     def _holds_stop(self, slot: int) -> bool:
         request = self._requests[slot]
         assert request is not None
-        return self._stopped(self._drawn[slot, : self._count[slot]].tolist(), request.stops)
+        count = self._count[slot]
+        first = max(0, count - reach(request.stops))  # the whole, at every token, were O(n^2)
+        return self._stopped(self._drawn[slot, first:count].tolist(), request.stops)
 
     def _finish(self, slot: int) -> Generation:
         request, count = self._requests[slot], int(self._count[slot])

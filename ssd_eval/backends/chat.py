@@ -15,6 +15,14 @@ from ssd_eval.checkpoint import chat_template, thinking_mode
 from ssd_eval.errors import CheckpointError
 
 
+MARGIN = 8  # tokens before a stop: the first piece of a text is decoded otherwise than within one
+
+
+def reach(stops: Sequence[str]) -> int:
+    """How many of the last tokens can hold a stop: each holds a byte of it at least."""
+    return max(len(stop.encode()) for stop in stops) + MARGIN
+
+
 class ChatTokenizer:
     """A checkpoint's tokenizer, and the end tokens that its files name.
 
@@ -56,14 +64,12 @@ class ChatTokenizer:
     def stopped(self, token_ids: Sequence[int], stops: Sequence[str]) -> bool:
         """Whether the text holds one of `stops`, to which its last token belongs.
 
-        Asked at every token: only where the last few tokens hold one, the whole text is looked at,
-        as tokenizers make other text of a piece.
+        Asked at every token, so only the last `reach(stops)` ids are read, and no more are needed.
         """
-        tail = self.decode(tuple(token_ids[-max(map(len, stops), default=0) :]))
-        if not any(stop in tail for stop in stops):
+        if not stops:
             return False
-        text = self.decode(tuple(token_ids))
-        return any(stop in text for stop in stops)
+        tail = self.decode(tuple(token_ids[-reach(stops) :]))
+        return any(stop in tail for stop in stops)
 
     def decode(self, token_ids: tuple[int, ...]) -> str:
         text: str = self._tokenizer.decode(
