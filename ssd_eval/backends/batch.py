@@ -8,7 +8,6 @@ could fill them. Knows no tokenizer and no problems' wording.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from ssd_eval.backends.base import Generation, Request
 from ssd_eval.backends.chat import reach
 from ssd_eval.backends.prefill import Prefill
-from ssd_eval.backends.slots import SlotCache
+from ssd_eval.backends.rows import Rows
 from ssd_eval.decoding import (
     Arrangement,
     DecodingConfig,
@@ -38,20 +37,18 @@ class Batch:
 
     def __init__(
         self,
-        model: Any,
+        rows: Rows,
         *,
         slots: int,
         least: int,
-        cache: SlotCache,
         prefill: Prefill,
         end_ids: frozenset[int],
         stopped: Callable[[Sequence[int], Sequence[str]], bool],
         vocabulary: int,
         context_length: int,
     ) -> None:
-        self._model = model
+        self._kept = rows
         self._least = least
-        self._cache = cache
         self._prefill = prefill
         self._context_length = context_length
         self._vocabulary = vocabulary
@@ -91,14 +88,15 @@ class Batch:
                 free.append(slot)
 
     def _shrink(self) -> None:
-        """Lets idle slots go where at least half are: nothing will fill them again."""
+        """Lets idle slots go, `least` at a time: nothing will fill them again."""
         busy = np.flatnonzero(self._limit)
         wanted = max(self._least, -(-len(busy) // self._least) * self._least)
-        if 2 * wanted > len(self._rows):
+        if wanted >= len(self._rows):
             return
         idle = np.flatnonzero(self._limit == 0)
         kept = np.concatenate([busy, idle])[:wanted]
-        self._cache.keep(kept.tolist())
+        with torch.inference_mode():
+            self._kept.keep(kept.tolist())
         self._requests = [self._requests[slot] for slot in kept]
         self._streams = [self._streams[slot] for slot in kept]
         self._configs = [self._configs[slot] for slot in kept]
@@ -114,7 +112,7 @@ class Batch:
         limit = min(request.max_tokens, self._context_length - tokens)
         _check(request, tokens, limit, self._context_length, self._vocabulary)
         with torch.inference_mode():
-            self._cache.place(slot, self._prefill(request.prompt_ids), tokens - 1)
+            self._kept.place(slot, self._prefill(request.prompt_ids), tokens - 1)
         self._requests[slot] = request
         self._streams[slot] = draws(request.stream)
         self._configs[slot] = request.decoding
@@ -128,7 +126,7 @@ class Batch:
     @torch.inference_mode()
     def _step(self) -> list[int]:
         """Draws one token for every row; the slots that finished with it."""
-        logits = self._forward()
+        logits = self._kept.logits(self._next, self._position)
         if self._arrangement is None:
             self._arrangement = arrange(
                 self._configs,
@@ -139,21 +137,6 @@ class Batch:
         uniforms = torch.from_numpy(self._next_uniforms()).to(logits.device)
         tokens = sample_token(logits, self._arrangement, uniforms).cpu().numpy()
         return self._take(tokens)
-
-    def _forward(self) -> torch.Tensor:
-        """Next-token logits, [slots, vocabulary]."""
-        device = self._cache.rows.device
-        positions = torch.from_numpy(self._position).to(device, copy=True)
-        self._cache.attend(positions, int(self._position.max()))
-        out = self._model(
-            input_ids=torch.from_numpy(self._next).to(device).unsqueeze(1),
-            position_ids=positions.unsqueeze(1),
-            attention_mask=self._cache.masks(),
-            past_key_values=self._cache,
-            use_cache=True,
-        )
-        logits: torch.Tensor = out.logits[:, -1]
-        return logits
 
     def _next_uniforms(self) -> NDArray[np.float64]:
         at = self._count % BLOCK
@@ -190,6 +173,8 @@ class Batch:
         tokens = self._drawn[slot, :count]
         ended = bool(self._ends[tokens[-1]])
         stopped = ended or (bool(request.stops) and self._holds_stop(slot))
+        with torch.inference_mode():
+            self._kept.clear(slot)
         self._requests[slot] = self._streams[slot] = None
         self._configs[slot] = IDLE
         self._arrangement = None

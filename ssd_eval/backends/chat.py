@@ -14,7 +14,6 @@ from benchmarks.prompts import TEXT
 from ssd_eval.checkpoint import chat_template, thinking_mode
 from ssd_eval.errors import CheckpointError
 
-
 MARGIN = 8  # tokens before a stop: the first piece of a text is decoded otherwise than within one
 
 

@@ -19,8 +19,10 @@ from ssd_eval.backends.attention import use_grouped_attention
 from ssd_eval.backends.base import Generation, Request
 from ssd_eval.backends.batch import Batch
 from ssd_eval.backends.chat import ChatBackend, ChatTokenizer
+from ssd_eval.backends.decoder import decoder
 from ssd_eval.backends.lanes import run_lanes
 from ssd_eval.backends.prefill import Prefill
+from ssd_eval.backends.rows import DecoderRows, ModelRows, Rows
 from ssd_eval.backends.slots import SlotCache, attention_kinds
 from ssd_eval.checkpoint import fingerprint, load_model, load_tokenizer
 from ssd_eval.errors import BackendError
@@ -58,6 +60,7 @@ class HFBackend(ChatBackend):
         self._lanes = lanes
         self._config = model.config.get_text_config()
         self._kinds, self._window = attention_kinds(self._config)
+        self._decoder = decoder(model)
         use_grouped_attention(model)
         self._prefill: Prefill | None = Prefill(model, PREFILL_BYTES)
 
@@ -72,7 +75,7 @@ class HFBackend(ChatBackend):
 
     def close(self) -> None:
         """Frees the model; the backend is of no use afterwards."""
-        self._model = self._prefill = None
+        self._model = self._prefill = self._decoder = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -80,6 +83,20 @@ class HFBackend(ChatBackend):
         if self._model is None or self._prefill is None:
             raise BackendError("the hf backend is closed; load it again")
         slots = max(self._batch_size, MIN_SLOTS)
+        return Batch(
+            self._rows(slots),
+            slots=slots,
+            least=MIN_SLOTS,
+            prefill=self._prefill,
+            end_ids=self._chat.end_ids,
+            stopped=self._chat.stopped,
+            vocabulary=self._config.vocab_size,
+            context_length=self.context_length,
+        )
+
+    def _rows(self, slots: int) -> Rows:
+        if self._decoder is not None:
+            return DecoderRows(self._decoder, slots)
         cache = SlotCache(
             layers=self._config.num_hidden_layers,
             slots=slots,
@@ -88,17 +105,7 @@ class HFBackend(ChatBackend):
             dtype=self._model.dtype,
             device=self._model.device,
         )
-        return Batch(
-            self._model,
-            slots=slots,
-            least=MIN_SLOTS,
-            cache=cache,
-            prefill=self._prefill,
-            end_ids=self._chat.end_ids,
-            stopped=self._chat.stopped,
-            vocabulary=self._config.vocab_size,
-            context_length=self.context_length,
-        )
+        return ModelRows(self._model, cache)
 
 
 def load(

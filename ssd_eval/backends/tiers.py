@@ -162,7 +162,8 @@ class Tiers:
         row = old.slots.index(slot)
         self._of[slot] = self._index(old.capacity + 1)
         new = self._tiers[self._of[slot]]
-        new.store[:, :, new.add(slot), :, : old.capacity] = old.store[:, :, row]
+        wider = new.add(slot)
+        new.store[:, :, wider, :, : old.capacity] = old.store[:, :, row]
         old.drop(slot)
 
     def _index(self, tokens: int) -> int:
