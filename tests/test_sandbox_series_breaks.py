@@ -5,7 +5,9 @@ Every attempt passes in a series of the version before and fails alone, or sees 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -51,6 +53,11 @@ ACTS_OTHERWISE = {
         "        return [sys.stdin.buffer.mode, lambda: []][1]\n"
         "try:\n    dict(A())\n    print(1)\nexcept TypeError:\n    print(2)\n",
         "2",
+    ),
+    "closed input": (
+        "import sys\nsys.stdin.close()\ntry:\n    sys.stdin.readable()\n"
+        "except ValueError as e:\n    print(e)\n",
+        "I/O operation on closed file.",
     ),
     "type of a module": (
         "import math\ntry:\n    math()\nexcept TypeError as e:\n    print(str(e)[:9])\n",
@@ -113,6 +120,18 @@ def test_a_program_may_name_its_own_what_the_prelude_names(pools: tuple[Pool, Po
     assert is_memoryless(source, surroundings)
     tests = [Test("stdin", f"{n}\n", f"{n + 1}\n") for n in range(6)]
     assert [each.status for each in _outcomes(pools, source, tests)] == ["passed"] * 2
+
+
+def test_a_lack_that_a_real_run_has_not_ends_the_process() -> None:
+    """No error of it can be caught, by whatever clears errors."""
+    surroundings = Surroundings(child.prepared()["stdin"].__dict__)
+    for source in ("mode", "def f(): return mode\nf()", "class A: mode = mode"):
+        code = compile(source, "program.py", "exec")
+        if (pid := os.fork()) == 0:
+            with suppress(BaseException):
+                exec(code, surroundings.fresh("__main__", {"mode"}))
+            os._exit(7)
+        assert os.waitpid(pid, 0)[1] == 0, source
 
 
 def test_no_more_answers_are_read_than_tests_were_asked() -> None:
