@@ -24,8 +24,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Special methods that only the program's own doings call. Not `__index__`, whose errors `islice` and
-# `in` of bytes take for others; nor any with a decorator, whose own errors comparing clears.
+# Special methods that only the program's own doings call. Not `__index__`, whose errors `islice`
+# and `in` of bytes take for others; nor any with a decorator, whose errors comparing clears.
 _DEFINED = _words("""
     __init__ __str__ __repr__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __hash__ __len__ __bool__
     __iter__ __next__ __contains__ __getitem__ __setitem__ __delitem__ __call__ __add__ __sub__
