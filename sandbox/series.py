@@ -40,7 +40,7 @@ def run(
     began = time.process_time()
     for kind, given in tests:
         child.fresh_interpreter()
-        out, errors = _open_streams(given if kind == "stdin" else b"")
+        out, errors = _open_streams(given)  # arguments too, as alone
         names = surroundings.fresh("__main__" if kind == "stdin" else "program", used)
         answer = _answer(code, names, entry if kind == "functional" else None, given)
         names.clear()  # functions and the names they see hold each other

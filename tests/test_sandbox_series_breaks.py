@@ -5,6 +5,7 @@ Every attempt passes in a series of the version before and fails alone, or sees 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -120,6 +121,14 @@ def test_a_program_may_name_its_own_what_the_prelude_names(pools: tuple[Pool, Po
     assert is_memoryless(source, surroundings)
     tests = [Test("stdin", f"{n}\n", f"{n + 1}\n") for n in range(6)]
     assert [each.status for each in _outcomes(pools, source, tests)] == ["passed"] * 2
+
+
+def test_a_function_reads_the_same_standard_input(pools: tuple[Pool, Pool]) -> None:
+    source = "import sys\ndef f(n):\n    return sys.stdin.read()\n"
+    for read, passes in (("[1]", 2), ("", 0)):
+        tests = (Test("functional", "[1]", json.dumps(read)),) * 2
+        job = Job("0", source, tests, "f", all_tests=True)
+        assert [next(pool.run([job])).tests_passed for pool in pools] == [passes] * 2
 
 
 def test_a_lack_that_a_real_run_has_not_ends_the_process() -> None:
