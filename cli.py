@@ -665,18 +665,19 @@ def _rendered(run: Any, result: Any, published: Any, folder: Path) -> Path:
     from ssd_eval.problem_plots import problems_plot
     from ssd_eval.reach import of_sweep
     from ssd_eval.reach_plot import reach_plot
-    from ssd_eval.report import write
+    from ssd_eval.report import carried, write
     from ssd_eval.sweep_sheets import sweep_sheets
     from ssd_eval.table_formats import read
 
     sheets = sweep_sheets(result, published)
-    _written(folder, sheets)
-    sweep_plot(result, folder / "plots")
-    problems_plot(result, folder / "plots")
-    if found := of_sweep(result):
-        reach_plot(*found, folder / "plots", "pass-at-k")
     others = read(run.folder / "tables", but={each.slug for each in sheets})
-    return write(run, result, [*sheets, *others], folder)
+    _written(folder, [*sheets, *others])
+    plots = folder / "plots"
+    pictures = {*carried(run.folder / "plots", plots)}
+    pictures |= {*sweep_plot(result, plots), *problems_plot(result, plots)}
+    if found := of_sweep(result):
+        pictures |= {*reach_plot(*found, plots, "pass-at-k")}
+    return write(run, result, [*sheets, *others], folder, pictures=pictures)
 
 
 def _written(folder: Path, sheets: Sequence[Any]) -> None:

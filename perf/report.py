@@ -1,6 +1,6 @@
 """How long the largest report takes to write and to open: 1,000 problems x 20 x 10 x 2.
 
-    python -m perf.report [FOLDER]
+    python perf/report.py [FOLDER]
 
 Prints seconds, and the page's and side files' sizes; with selenium and a chromium also what a user
 waits for: opening the page, a problem, a sort. Numbers are of this machine; nothing is asserted.
@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent))  # before perf/, which has a sandbox.py
 from ssd_eval import recorded, report
 from ssd_eval.sweep_sheets import sweep_sheets
 from tests.recorded_run import made

@@ -31,7 +31,7 @@ def findings_sheet(measured: Measured) -> Sheet:
         "claims",
         "what the article claims, and what holds in this run",
         (Column("claim"), Column("here"), Column("measured")),
-        tuple((each.claim, each.answer, each.reading) for each in findings(measured)),
+        tuple((each.claim, each.word, each.reading) for each in findings(measured)),
     )
 
 
@@ -135,7 +135,7 @@ def report(measured: Measured, width: int = 80) -> Group:
         parts += [printed(sheet, width), ""]
     parts.append(Text("what the article claims, and what holds in this run", style="bold"))
     for each in findings(measured):
-        parts.append(Text(f"{each.answer}: {each.claim}", style=COLOURS.get(each.answer, "")))
+        parts.append(Text(f"{each.word}: {each.claim}", style=COLOURS.get(each.answer, "")))
         parts.append(Text(f"  {each.reading}"))
     return Group(*parts)
 

@@ -1,7 +1,7 @@
 """Which of the article's claims hold in a run: one sentence and one word for each.
 
 Reads `claims.Measured`; computes no statistics. "Holds" and "does not hold" need a difference that
-the run could tell from none; everything else is inconclusive, and says how small an effect it would
+the run could tell from none; everything else is inconclusive, and says how small an effect it could
 have seen.
 """
 
@@ -20,11 +20,19 @@ NOTHING = 0.02  # of pass@k: a gain of new ability below this is called none
 
 @dataclass(frozen=True)
 class Finding:
-    """`claim` in the article's sense, `reading` in this run's numbers."""
+    """`claim` in the article's sense, `reading` in this run's numbers.
+
+    `limit`, of an inconclusive one: how small an effect could have been seen.
+    """
 
     claim: str
     answer: Answer
     reading: str
+    limit: str | None = None
+
+    @property
+    def word(self) -> str:
+        return self.answer if self.limit is None else f"{self.answer} ({self.limit})"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -55,16 +63,18 @@ def _flat(measured: Measured) -> Finding:
     elif spread.low > FLAT:
         answer = "does not hold"
     limits = f"[{100 * spread.low:.1f}, {100 * spread.high:.1f}]"
-    return Finding(claim, answer, f"best minus worst: {_pp(spread.naive)} {limits}")
+    limit = f"{_pp(FLAT)} lies within its interval" if answer == "inconclusive" else None
+    return Finding(claim, answer, f"best minus worst: {_pp(spread.naive)} {limits}", limit)
 
 
 def _temperature(measured: Measured) -> Finding:
     """Both at cross-fitted temperatures."""
     difference = measured.sweep.main[0].margin.fitted
-    return Finding(
+    return _judged(
         "no temperature of the base reaches the distilled checkpoint",
         _better(difference),
         f"pass@1 {in_words(difference)} over the base's best",
+        difference,
     )
 
 
@@ -72,10 +82,11 @@ def _stress(student: Student) -> Finding:
     share = ""
     if student.no_code is not None and student.passed is not None:
         share = f"; {student.no_code:.0%} of its texts hold no code, {student.passed:.0%} pass"
-    return Finding(
+    return _judged(
         "gibberish still teaches (T_train 2, no truncation)",
         _better(student.over_base),
         f"pass@1 {in_words(student.over_base)} over the base{share}",
+        student.over_base,
     )
 
 
@@ -89,10 +100,11 @@ def _ensemble(measured: Measured) -> Finding:
     elif word == "worse":
         answer = "does not hold"
     voted = "–" if row.base.mean is None else f"{100 * row.base.mean:.1f} %"
-    return Finding(
+    return _judged(
         f"one distilled sample is worth a vote of {row.n} of the base's",
         answer,
         f"vote {voted}; distilled pass@1 {in_words(row.difference)} over it",
+        row.difference,
     )
 
 
@@ -108,10 +120,11 @@ def _ability(measured: Measured) -> Finding:
     where = "no crossing" if crossed is None else f"the base is level by k = {crossed}"
     alone = f"{len(measured.reach.only_distilled)} solved by +SSD only"
     other = f"{len(measured.reach.only_base)} by the base only"
-    return Finding(
+    return _judged(
         f"it creates no ability (pass@{last.k} gains less than {_pp(NOTHING)})",
         answer,
         f"pass@{last.k} {in_words(gain)}; {where}; {alone}, {other}",
+        gain,
     )
 
 
@@ -120,10 +133,11 @@ def _loop(student: Student) -> Finding:
     if difference is None:
         return Finding(student.name, "inconclusive", "not measured")
     share = "" if student.qualified is None else f" ({student.qualified:.0%} of all)"
-    return Finding(
+    return _judged(
         f"a closed loop is better: {student.name}{share}",
         _better(difference),
         f"pass@1 {in_words(difference)} over as many tokens of {arms.ANY}",
+        difference,
     )
 
 
@@ -145,10 +159,12 @@ def in_words(difference: stats.Difference) -> str:
     found = wording.measured(difference)
     if difference.low is None or difference.high is None:
         return f"{found} ({difference.reason})"
-    seen = ""
-    if difference.verdict == "inconclusive" and difference.mde is not None:
-        seen = f", would have seen {_pp(difference.mde)}"
-    return f"{found}{seen}"
+    return found
+
+
+def _judged(claim: str, answer: Answer, reading: str, difference: stats.Difference) -> Finding:
+    limit = wording.smallest(difference) if answer == "inconclusive" else None
+    return Finding(claim, answer, reading, limit)
 
 
 def _better(difference: stats.Difference) -> Answer:

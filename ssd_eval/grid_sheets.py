@@ -71,15 +71,9 @@ def fit_in_words(fit: Quadratic, k: int) -> str:
 
 
 def contrast_in_words(contrast: Contrast) -> str:
-    difference, word = contrast.difference, contrast.verdict
-    if difference.mean is None:
-        return f"{contrast.name}: {difference.reason}"
-    said = word if word == "inconclusive" else f"truncated training is {word}"
-    p = wording.p_value(contrast.adjusted_p)
-    return (
-        f"{contrast.name}: {said}, {wording.measured(difference)}, p {p} after Holm; "
-        f"{wording.smallest(difference)}"
-    )
+    word, said = contrast.verdict, f"truncated training is {contrast.verdict}"
+    judged = wording.judged(word, said, contrast.difference, contrast.adjusted_p)
+    return f"{contrast.name}: {judged}"
 
 
 def report(grid: Grid, width: int = 80) -> Group:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import base64
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +41,11 @@ def write(
     sheets: Sequence[Sheet],
     folder: Path,
     most: int = EMBEDDED,
+    pictures: Collection[Path] | None = None,
 ) -> Path:
     """Writes `report.html`, and `report-data/` where the completions have more characters than
-    `most`. Pictures are those in `folder/plots`. Raises RunFolderError."""
+    `most`. Pictures are the SVGs among `pictures`, or all in `folder/plots`. Raises RunFolderError.
+    """
     shown = report_data.shown(run)
     split = shown.characters > most
     blocks = _blocks(shown)
@@ -51,7 +54,8 @@ def write(
         _clear(folder / SIDE)
         if split:
             _write_sides(folder / SIDE, blocks)
-        text = page(run, result, sheets, folder / "plots", shown, [] if split else list(blocks))
+        drawn = (folder / "plots").glob("*.svg") if pictures is None else pictures
+        text = page(run, result, sheets, list(drawn), shown, [] if split else list(blocks))
         (folder / PAGE).write_text(text, encoding="utf-8", errors="replace")
     return folder / PAGE
 
@@ -60,7 +64,7 @@ def page(
     run: RecordedRun,
     result: SweepResult,
     sheets: Sequence[Sheet],
-    plots: Path,
+    drawn: Collection[Path],
     shown: Shown,
     blocks: Sequence[str],
 ) -> str:
@@ -80,7 +84,7 @@ def page(
         warnings=[*wording.warnings(result), *_changed(run)],
         scope=_scope(run, result),
         tables=[_table(sheet) for sheet in sheets],
-        pictures=list(_pictures(plots)),
+        pictures=list(_pictures(drawn)),
         commands=[shlex.join(["ssd-eval", *argv]) for argv in _commands(held)],
         settings=run.config.to_json(),
         environment=dict(_flat(held, ("environment", "sandbox", "benchmark", "training"))),
@@ -133,7 +137,7 @@ def _table(sheet: Sheet) -> dict[str, Any]:
         "title": sheet.title,
         "heads": [column.heading for column in sheet.columns],
         "rows": [[_cell(cell, sheet.compact) for cell in row] for row in sheet.rows],
-        "notes": sheet.notes,
+        "notes": table_formats.notes(sheet),
         "latex": table_formats.latex(sheet),
         "markdown": table_formats.markdown(sheet),
     }
@@ -144,9 +148,20 @@ def _cell(cell: Cell, compact: bool) -> dict[str, Any]:
     return {"first": first, "rest": rest, "verdict": getattr(cell, "verdict", None) or ""}
 
 
-def _pictures(plots: Path) -> Iterator[tuple[str, str]]:
+def carried(source: Path, folder: Path) -> list[Path]:
+    """The pictures in `source`, copied into `folder` where that is another: those of `claims`,
+    `grid` and `positions` need more than a sweep's records to be drawn again."""
+    files = [path for path in sorted(source.glob("*")) if path.suffix in (".png", ".svg")]
+    if not files or (folder.exists() and folder.samefile(source)):
+        return files
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        return [Path(shutil.copyfile(path, folder / path.name)) for path in files]
+
+
+def _pictures(drawn: Collection[Path]) -> Iterator[tuple[str, str]]:
     """Name and data URI. As images, so that no picture's own style or script counts."""
-    for path in sorted(plots.glob("*.svg")):
+    for path in sorted(path for path in drawn if path.suffix == ".svg"):
         data = base64.b64encode(path.read_bytes()).decode()
         yield path.stem, f"data:image/svg+xml;base64,{data}"
 

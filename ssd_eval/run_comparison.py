@@ -143,13 +143,9 @@ def verdict(role: Role, comparison: Comparison, peer: bool = False) -> str:
     """Whether B's checkpoint is better than A's, in a sentence, for all problems at this k."""
     group = comparison.groups[0]
     word = group.verdict
-    said: str = word
-    if word != "inconclusive":
-        said = f"B is {word} than A's {role}" if peer else f"B's {role} is {word} than A's"
-    if group.difference.mean is not None:
-        p = wording.p_value(group.adjusted_p)
-        said += f", {wording.measured(group.difference)}, p {p} after Holm"
-    return f"pass@{comparison.k}: {said}; {wording.smallest(group.difference)}"
+    said = f"B is {word} than A's {role}" if peer else f"B's {role} is {word} than A's"
+    judged = wording.judged(word, said, group.difference, group.adjusted_p)
+    return f"pass@{comparison.k}: {judged}"
 
 
 def _differences(runs: tuple[RecordedRun, RecordedRun]) -> list[str]:

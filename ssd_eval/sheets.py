@@ -18,7 +18,8 @@ Kind = Literal["share", "points", "count", "seconds"]
 class Value:
     """A number with its error. `share` is in [0, 1] and shown in %, `points` the same with a sign.
 
-    `published` is the paper's value of the same thing; `best` marks the best of a curve.
+    `published` is the paper's value of the same thing; `best` marks the best of a curve. `sees`, of
+    an inconclusive difference, is the smallest effect that could have been seen.
     """
 
     mean: float | None
@@ -29,6 +30,7 @@ class Value:
     verdict: str | None = None
     published: float | None = None
     best: bool = False
+    sees: float | None = None
 
 
 Cell = str | Value | None
@@ -91,14 +93,16 @@ def points(
     """`verdict` where a correction for several tests may have changed the difference's own."""
     if difference is None or difference.mean is None:
         return None
+    word = verdict or difference.verdict
     return Value(
         difference.mean,
         "points",
         difference.se,
         difference.low,
         difference.high,
-        verdict=verdict or difference.verdict,
+        verdict=word,
         published=published,
+        sees=difference.mde if word == "inconclusive" else None,
     )
 
 

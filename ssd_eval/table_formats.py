@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 COLOURS = {"better": "green", "worse": "red", "inconclusive": "yellow"}
+SEES = "sees x pp: the smallest effect this run could see"
 MARKS = {"better": "+", "worse": "-", "inconclusive": "o"}
 _LATEX = {
     **{each: f"\\{each}" for each in "&%$#_{}"},
@@ -64,8 +65,19 @@ def printed(sheet: Sheet, width: int = 80) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    notes = (Text(note, style="dim") for note in sheet.notes)
-    return Group(Text(sheet.title, style="bold"), *rich_tables(sheet, width), *notes)
+    found = (Text(note, style="dim") for note in notes(sheet))
+    return Group(Text(sheet.title, style="bold"), *rich_tables(sheet, width), *found)
+
+
+def notes(sheet: Sheet) -> tuple[str, ...]:
+    """The sheet's own, and what `sees` means where a cell says it."""
+    return (*sheet.notes, *legend(sheet))
+
+
+def legend(sheet: Sheet) -> tuple[str, ...]:
+    cells = () if sheet.compact else (cell for row in sheet.rows for cell in row)
+    said = any(isinstance(cell, Value) and cell.sees is not None for cell in cells)
+    return (SEES,) if said else ()
 
 
 def lines(cell: Cell, compact: bool = False) -> list[str]:
@@ -80,8 +92,8 @@ def markdown(sheet: Sheet) -> str:
     ruler = ["---"] + ["---:"] * (len(head) - 1)
     rows = [[_escaped(_inline(cell, sheet.compact)) for cell in row] for row in sheet.rows]
     lines = ["| " + " | ".join(row) + " |" for row in (head, ruler, *rows)]
-    notes = [f"\n{_escaped(note)}" for note in sheet.notes]
-    return "\n".join([f"**{_escaped(sheet.title)}**", "", *lines, *notes]) + "\n"
+    below = [f"\n{_escaped(note)}" for note in notes(sheet)]
+    return "\n".join([f"**{_escaped(sheet.title)}**", "", *lines, *below]) + "\n"
 
 
 def latex(sheet: Sheet) -> str:
@@ -97,7 +109,7 @@ def latex(sheet: Sheet) -> str:
         *(_tex_row(_tex_cell(cell, sheet.compact) for cell in row) for row in sheet.rows),
         r"\bottomrule",
         r"\end{tabular}",
-        *(rf"\par\smallskip{{\footnotesize {_tex(note)}}}" for note in sheet.notes),
+        *(rf"\par\smallskip{{\footnotesize {_tex(note)}}}" for note in notes(sheet)),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
@@ -107,7 +119,7 @@ def comma_separated(sheet: Sheet) -> str:
     """One line a row; a column of values is spread over mean, se, low, high and verdict."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    fields = ("", "se", "low", "high", "verdict", "published")
+    fields = ("", "se", "low", "high", "verdict", "sees", "published")
     used = [_used(sheet, at, fields) for at in range(len(sheet.columns))]
     writer.writerow(
         " ".join(part for part in (sheet.columns[at].heading, name) if part)
@@ -146,10 +158,15 @@ def read(folder: Path, but: Collection[str] = ()) -> list[Sheet]:
         if path.stem in but:
             continue
         try:
-            sheets.append(_from_json(path.stem, json.loads(path.read_bytes())))
+            held = json.loads(path.read_bytes(), parse_constant=_no_number)
+            sheets.append(_from_json(path.stem, held))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise RunFolderError(f"{path} holds no table ({error}); delete it") from error
     return sheets
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
 
 
 def _from_json(slug: str, held: Any) -> Sheet:
@@ -193,7 +210,10 @@ def _rich(sheet: Sheet, columns: Sequence[int]) -> Table:
     for at in columns:
         column = sheet.columns[at]
         name = column.heading if several or column.full else column.name
-        table.add_column(Text(name), justify="right")
+        told = any(getattr(row[at], "verdict", None) == "inconclusive" for row in sheet.rows)
+        # A word that is cut off can be misread; rich makes the other columns narrower instead.
+        least = len("inconclusive") if told and not sheet.compact else None
+        table.add_column(Text(name), justify="right", min_width=least)
     for row in sheet.rows:
         table.add_row(_text(row[0]), *(_text(row[at], sheet.compact) for at in columns))
     return table
@@ -218,12 +238,14 @@ def _text(cell: Cell, compact: bool = False) -> Text:
 
 
 def _lines(value: Value) -> list[str]:
-    """A cell's parts: number, interval, verdict, the paper's number."""
+    """A cell's parts: number, interval, verdict, what could be seen, the paper's number."""
     lines = [rounding.shown(value) + ("*" if value.best else "")]
     if (ends := rounding.limits(value)) is not None:
         lines.append(f"[{ends[0]}, {ends[1]}]")
     if value.verdict:
         lines.append(value.verdict)
+    if value.sees is not None:
+        lines.append(f"sees {100 * value.sees:.1f} pp")
     if (paper := rounding.published(value)) is not None:
         lines.append(f"paper {paper}")
     return lines

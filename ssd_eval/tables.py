@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ssd_eval import sweep_sheets, wording
 from ssd_eval.results import Comparison, Curve, SweepResult
-from ssd_eval.table_formats import COLOURS, fits, rich_tables
+from ssd_eval.table_formats import COLOURS, fits, legend, rich_tables
 from ssd_eval.text_plot import sweep_text
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def cost_table(result: SweepResult) -> Group:
 
 def _titled(sheet: Sheet, width: int = 80) -> Group:
     # Not rich's own title: that wraps at the table's width, and reads [brackets] as markup.
-    return Group(Text(sheet.title, style="bold"), *rich_tables(sheet, width))
+    found = rich_tables(sheet, width)
+    return Group(Text(sheet.title, style="bold"), *found, *_dim(legend(sheet)))
 
 
 def _dim(lines: Iterable[str]) -> Iterator[Text]:

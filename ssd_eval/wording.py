@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ssd_eval.results import Cell, Choice, Comparison, Curve, Margin, SweepResult
-from ssd_eval.stats import Difference, Spread
+from ssd_eval.stats import Difference, Spread, Verdict
 
 NOTABLE = 0.05  # shares below this can't change how a cell is read
 DASH = "–"
@@ -40,11 +40,22 @@ def settings(comparison: Comparison) -> Iterator[str]:
 def verdict(comparison: Comparison) -> str:
     """Better, worse or inconclusive, in a sentence, for all problems at this k."""
     group = comparison.groups[0]
-    difference, word = group.difference, group.verdict
-    parts = [word if word == "inconclusive" else f"+SSD is {word}"]
+    said = f"+SSD is {group.verdict}"
+    return f"pass@{comparison.k}: {judged(group.verdict, said, group.difference, group.adjusted_p)}"
+
+
+def judged(word: Verdict, said: str, difference: Difference, adjusted_p: float | None) -> str:
+    """`said` where the verdict tells, the numbers, and how small an effect could be seen."""
+    numbers = ""
     if difference.mean is not None:
-        parts.append(f"{measured(difference)}, p {p_value(group.adjusted_p)} after Holm")
-    return f"pass@{comparison.k}: {', '.join(parts)}; {smallest(difference)}"
+        numbers = f", {measured(difference)}, p {p_value(adjusted_p)} after Holm"
+    if word == "inconclusive":
+        return f"{inconclusive(difference)}{numbers}"
+    return f"{said}{numbers}; {smallest(difference)}"
+
+
+def inconclusive(difference: Difference) -> str:
+    return f"inconclusive ({smallest(difference)})"
 
 
 def decoding(choice: Choice) -> str:

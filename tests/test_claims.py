@@ -73,6 +73,16 @@ def test_a_claim_holds_or_fails_only_where_the_run_can_tell() -> None:
     assert found["it costs next to nothing"] == "measured"
 
 
+def test_an_inconclusive_claim_says_the_smallest_effect_that_could_have_been_seen() -> None:
+    words = {each.claim: each.word for each in findings(measured())}
+    assert words["a closed loop is better: samples that ran"] == (
+        "inconclusive (smallest effect this run could see: 5.0 pp)"
+    )
+    assert words["a closed loop is better: samples that passed"] == "holds"
+    rows = dict(row[:2] for row in claim_sheets(measured())[0].rows)
+    assert rows == words
+
+
 @pytest.mark.parametrize(
     ("last", "answer"),
     [(NOTHING, "holds"), (BETTER, "does not hold"), (gain(0.03, -0.01, 0.07), "inconclusive")],

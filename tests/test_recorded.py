@@ -82,6 +82,25 @@ def test_tables_that_claims_left_stand_in_the_page(
         file.unlink()
 
 
+def test_pictures_of_other_commands_go_along_and_none_of_another_run_is_shown(
+    finished: tuple[Path, str], tmp_path: Path
+) -> None:
+    run, _ = finished
+    kept = [run / "plots" / f"grid.{ending}" for ending in ("svg", "png")]
+    for path in kept:
+        path.write_bytes(b"<svg/>")
+    stranger = tmp_path / "plots" / "large-k.svg"
+    stranger.parent.mkdir()
+    stranger.write_bytes(b"<svg/>")
+    assert invoke("report", run, "--out", tmp_path)[0] == 0
+    text = (tmp_path / "report.html").read_text()
+    assert (tmp_path / "plots" / "grid.png").exists()
+    assert 'alt="grid"' in text
+    assert 'alt="large-k"' not in text
+    for path in kept:
+        path.unlink()
+
+
 def test_report_loads_no_torch(finished: tuple[Path, str]) -> None:
     script = (
         "import sys, cli\n"

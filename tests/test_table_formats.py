@@ -16,7 +16,7 @@ from rich.console import Console
 from synthetic_sweep import usual
 from test_grid import grid, hill
 
-from ssd_eval import paper, rounding, table_formats
+from ssd_eval import paper, rounding, sheets, stats, table_formats
 from ssd_eval.errors import RunFolderError
 from ssd_eval.grid_sheets import grid_sheets
 from ssd_eval.sheets import Column, Sheet, Value
@@ -110,6 +110,30 @@ def test_csv_and_json_hold_the_numbers_unrounded() -> None:
     value = json.loads(as_json(sheet))
     assert value["rows"][2]["pass@1 all"]["high"] == gain.high
     assert value["rows"][0]["%"] == "base"
+
+
+def test_an_inconclusive_cell_says_in_every_format_what_could_have_been_seen() -> None:
+    difference = stats.paired_difference([0.4, 0.5, 0.6] * 8, [0.5, 0.4, 0.6] * 8)
+    assert difference.mde is not None
+    cell = sheets.points(difference)
+    sheet = Sheet("x", "t", (Column("k"), Column("Δ")), (("pass@1", cell),))
+    seen = f"{100 * difference.mde:.1f} pp"
+    for text in (shown(sheet), markdown(sheet), latex(sheet)):
+        assert f"sees {seen}" in text
+        assert table_formats.SEES in " ".join(text.split())
+    row = next(csv.DictReader(io.StringIO(comma_separated(sheet))))
+    assert float(row["Δ sees"]) == difference.mde
+    better = sheets.points(replace(difference, verdict="better"))
+    assert "sees" not in markdown(replace(sheet, rows=(("pass@1", better),)))
+
+
+def test_the_word_inconclusive_is_never_cut_at_80_columns() -> None:
+    cell = sheets.points(stats.paired_difference([0.4, 0.6] * 8, [0.6, 0.3] * 8))
+    names = ("trained on", "examples", "tokens", "pass@1", "over base", "over any sample")
+    row = ("samples that passed", sheets.count(1380), sheets.count(730_500), cell, cell, cell)
+    text = shown(Sheet("x", "t", tuple(map(Column, names)), (row,)))
+    assert text.count("inconclusive") == 3
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_a_terminal_shows_names_as_they_are() -> None:
@@ -238,6 +262,8 @@ def test_a_sheet_written_as_json_reads_back(tmp_path: Path) -> None:
     )  # fmt: skip
     assert [each.heading for each in again.columns] == [each.heading for each in columns]
     assert table_formats.read(tmp_path, but={"mine"}) == []
-    (tmp_path / "mine.json").write_text("[]")
-    with pytest.raises(RunFolderError, match="delete it"):
-        table_formats.read(tmp_path)
+    whole = (tmp_path / "mine.json").read_text()
+    for broken in ("[]", whole.replace("0.5", "NaN")):
+        (tmp_path / "mine.json").write_text(broken)
+        with pytest.raises(RunFolderError, match="delete it"):
+            table_formats.read(tmp_path)
