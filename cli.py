@@ -378,6 +378,9 @@ def evaluate(run_dir: Path | None, as_json: bool, no_color: bool, **flags: Any) 
 @click.option("--memory-limit", type=int, default=1024, show_default=True, help="MiB per test.")
 @sandbox_options
 @_profile_option(envvar="SSD_EVAL_PROFILE", default="faithful")
+@click.option(
+    "--float-tolerance", type=float, default=0.0, help="Of returned floats; 0, exact, unless given."
+)
 @_extractor_option(envvar="SSD_EVAL_EXTRACTOR", default="ours")
 @click.option("--compare-extractors", is_flag=True, help="What each extractor would score.")
 @click.option("--skip-others", is_flag=True, help="Leave out entries of problems not in NAME.")

@@ -75,6 +75,9 @@ class Job:
     all_tests: bool = False  # False: the first failing test ends the program
     keep_outputs: bool = False  # Outcome.outputs is filled (profile faithful only)
     profile: Profile = "faithful"  # any other ends at the first failing test
+    float_tolerance: float = (
+        0.0  # of returned values, relative and absolute (profile faithful only)
+    )
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,7 @@ class Trial:
             return compare_stdout(answer, test.expected)
         if answer.startswith(b"!"):
             return _one_line(answer[1:])
-        return compare_value(answer, test.expected)
+        return compare_value(answer, test.expected, self._job.float_tolerance)
 
     def _stopped(self, report: dict[str, Any], stderr: bytes) -> tuple[Status, str] | None:
         """The status of a program that did not end normally; None for one that did. Raises Lost

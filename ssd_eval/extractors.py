@@ -42,6 +42,7 @@ def compared(
     *,
     limits: Limits,
     profile: Profile = "faithful",
+    float_tolerance: float = 0.0,
 ) -> tuple[ExtractorRow, ...]:
     """One row an extractor, ours first. Raises UsageError where no answer is a text."""
     texts = [(each, each.text) for each in answers if each.text is not None]
@@ -56,7 +57,13 @@ def compared(
     for name in EXTRACTORS:
         found = [_extracted(each, text, problems[each.problem_id], name) for each, text in texts]
         graded = grade_programs(
-            found, problems, executor, limits=limits, profile=profile, cache=cache
+            found,
+            problems,
+            executor,
+            limits=limits,
+            profile=profile,
+            float_tolerance=float_tolerance,
+            cache=cache,
         )
         passed = {(v.key.problem_id, v.key.sample): v.passed for v in graded}
         ours = ours or passed

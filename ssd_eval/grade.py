@@ -60,6 +60,7 @@ def grade_programs(
     limits: Limits = DEFAULT_LIMITS,
     all_tests: bool = False,
     profile: Profile = "faithful",
+    float_tolerance: float = 0.0,
     cache: Cache | None = None,
 ) -> Iterator[Verdict]:
     """As `grade`, for programs from a file; the verdicts' keys hold no checkpoint or decoding."""
@@ -67,7 +68,14 @@ def grade_programs(
         Sample(SampleKey("", each.problem_id, "", each.sample), each.code, each.rule)
         for each in programs
     )
-    ledger = Ledger(problems, limits, all_tests=all_tests, cache=cache, profile=profile)
+    ledger = Ledger(
+        problems,
+        limits,
+        all_tests=all_tests,
+        cache=cache,
+        profile=profile,
+        float_tolerance=float_tolerance,
+    )
     return _graded(samples, ledger, executor)
 
 
@@ -140,11 +148,13 @@ class _Jobs:
         limits: Limits,
         all_tests: bool,
         profile: Profile = "faithful",
+        float_tolerance: float = 0.0,
     ) -> None:
         self.problems = problems
         self.limits = limits
         self.all_tests = all_tests
         self.profile: Profile = profile
+        self.float_tolerance = float_tolerance
         self._prepared: dict[str, _Prepared] = {}
 
     def prepared(self, sample: Sample) -> _Prepared:
@@ -176,6 +186,7 @@ class _Jobs:
             limits=self.limits,
             all_tests=self.all_tests,
             profile=self.profile,
+            float_tolerance=self.float_tolerance,
         )
 
     def _prepare(self, problem: Problem) -> _Prepared:
@@ -184,7 +195,8 @@ class _Jobs:
             Test(test.kind, test.input, test.expected)
             for test in counted_tests(problem, self.profile)
         )
-        decides = repr((problem.digest(), astuple(self.limits), self.all_tests, self.profile))
+        settings = (self.all_tests, self.profile, self.float_tolerance)
+        decides = repr((problem.digest(), astuple(self.limits), *settings))
         return _Prepared(problem, tests, hashlib.sha256(decides.encode()).hexdigest())
 
 
@@ -202,10 +214,11 @@ class Ledger:
         all_tests: bool = False,
         cache: Cache | None = None,
         profile: Profile = "faithful",
+        float_tolerance: float = 0.0,
         extractor: Extractor = "ours",
     ) -> None:
         self.extractor: Extractor = extractor
-        self._jobs = _Jobs(problems, limits, all_tests, profile)
+        self._jobs = _Jobs(problems, limits, all_tests, profile, float_tolerance)
         self._known: Cache = {} if cache is None else cache
         self._waiting: dict[str, list[Sample]] = {}  # by job key
 

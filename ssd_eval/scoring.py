@@ -83,6 +83,7 @@ def score_file(
     workers: int | None = None,
     unsafe: bool | None = None,
     profile: Profile = "faithful",
+    float_tolerance: float = 0.0,
     extractor: Extractor = "ours",
     compare_extractors: bool = False,
     skip_others: bool = False,
@@ -100,6 +101,12 @@ def score_file(
         raise UsageError(
             f"--all-tests is for the faithful profile: {profile} stops at the first failing test"
         )
+    if not 0 <= float_tolerance < 1:
+        raise UsageError("--float-tolerance is a number of at least 0 and below 1, such as 1e-6")
+    if float_tolerance and profile != "faithful":
+        raise UsageError(
+            f"--float-tolerance is for the faithful profile: {profile} has rules of its own"
+        )
     limits = Limits(cpu_s=cpu_limit, memory_mb=memory_limit)
     loaded = registry.load(benchmark, data_dir=data_dir, tests=tests, exclude_errata=exclude_errata)
     whole = loaded.problems()
@@ -113,14 +120,32 @@ def score_file(
     ):
         verdicts = []
         graded = grade_programs(
-            programs, asked, pool, limits=limits, all_tests=all_tests, profile=profile
+            programs,
+            asked,
+            pool,
+            limits=limits,
+            all_tests=all_tests,
+            profile=profile,
+            float_tolerance=float_tolerance,
         )
         for verdict in graded:
             verdicts.append(verdict)
             stage.advance()
-        described = {**pool.describe(), "profile": profile, "extractor": extractor}
+        described = {
+            **pool.describe(),
+            "profile": profile,
+            "float_tolerance": float_tolerance,
+            "extractor": extractor,
+        }
         others = (
-            compared(programs, asked, pool, limits=limits, profile=profile)
+            compared(
+                programs,
+                asked,
+                pool,
+                limits=limits,
+                profile=profile,
+                float_tolerance=float_tolerance,
+            )
             if compare_extractors
             else ()
         )
@@ -161,6 +186,8 @@ def score_table(scored: Scored) -> Group:
         table,
         Text(f"extraction rules: {rules}"),
     ]
+    if tolerance := scored.profile["float_tolerance"]:
+        parts.append(Text(f"returned floats equal within {tolerance}, relative or absolute"))
     if scored.skipped:
         parts.append(Text(f"left out: {scored.skipped} entries of other problems"))
     if scored.extractors:

@@ -17,6 +17,7 @@ from sandbox.base import Limits
 from sandbox.pool import Pool
 from ssd_eval.config import resolve
 from ssd_eval.decoding import DecodingConfig
+from ssd_eval.errors import UsageError
 from ssd_eval.grade import counted_tests, grade
 from ssd_eval.records import Completion, SampleKey, Verdict
 from ssd_eval.store import VERDICTS, RunStore
@@ -53,6 +54,34 @@ def test_score_gives_the_profiles_verdicts_and_says_whose(problems: Path, progra
     table = CliRunner().invoke(cli, base, env={"SSD_EVAL_PROFILE": "official"})
     assert "verdict profile official: LiveCodeBench's own checker" in table.stdout
     assert "profile" not in CliRunner().invoke(cli, base).stdout
+
+
+def test_a_float_tolerance_is_for_returned_floats_alone(tmp_path: Path) -> None:
+    tests = [{"kind": "functional", "input": "[1]", "expected": "0.3"}] * 2
+    problem = {"id": "third", "statement": "S.", "entry_point": "f", "tests": tests}
+    file, programs = tmp_path / "problems.jsonl", tmp_path / "programs.jsonl"
+    file.write_text(json.dumps(problem) + "\n")
+    codes = ("def f(x): return 0.1 + 0.2", "def f(x): return 0.3001", "def f(x): return '0.3'")
+    rows = [json.dumps({"problem_id": "third", "code": code}) for code in codes]
+    programs.write_text("\n".join(rows) + "\n")
+    base = ["score", str(programs), "--benchmark", str(file), "--workers", "1"]
+    for tolerance, passed in (("0", [0, 0, 0]), ("1e-9", [1, 0, 0]), ("0.01", [1, 1, 0])):
+        done = CliRunner().invoke(cli, [*base, "--float-tolerance", tolerance, "--json"])
+        result = json.loads(done.stdout)
+        assert [each["status"] == "passed" for each in result["verdicts"]] == passed
+        assert result["sandbox"]["float_tolerance"] == float(tolerance)
+    said = CliRunner().invoke(cli, [*base, "--float-tolerance", "1e-9"]).stdout
+    assert "returned floats equal within 1e-09" in said
+    assert "within" not in CliRunner().invoke(cli, base).stdout
+
+
+@pytest.mark.parametrize("wrong", ["-1", "nan", "1", "inf"])
+def test_a_senseless_tolerance_is_refused(wrong: str, problems: Path, programs: Path) -> None:
+    base = ["score", str(programs), "--benchmark", str(problems), "--float-tolerance"]
+    with pytest.raises(UsageError, match="at least 0 and below 1"):
+        CliRunner().invoke(cli, [*base, wrong], catch_exceptions=False)
+    with pytest.raises(UsageError, match="faithful profile: official has rules of its own"):
+        CliRunner().invoke(cli, [*base, "1e-6", "--profile", "official"], catch_exceptions=False)
 
 
 def test_all_tests_are_refused_where_the_first_failure_ends(problems: Path, programs: Path) -> None:
