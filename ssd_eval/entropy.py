@@ -50,17 +50,30 @@ def room(rows: int, like: Tensor) -> Room:
 
 
 def outside(logits: Tensor, ranked: Ranked, into: Room, hottest: float = 1.0) -> None:
-    """Makes `into.d`: logit less the largest; the ranking's own tokens at `FLOOR`.
+    """Makes `into.d`: logit less the largest; the ranking's own tokens at `FLOOR`."""
+    import torch
 
-    So are those whose exp(d / T) is below the smallest normal number at every T up to `hottest`:
-    numbers below that take a processor a hundred times longer, and say nothing.
+    torch.sub(logits, ranked.largest[:, None].to(logits.dtype), out=into.d)
+    _flush(into.d, hottest)
+    into.d.scatter_(1, ranked.ids, FLOOR)
+
+
+def shift(others: Tensor, largest: Tensor, hottest: float = 1.0) -> Tensor:
+    """`others`, logits outside the ranking, less the rows' `largest`; in place."""
+    others.sub_(largest[:, None].to(others.dtype))
+    _flush(others, hottest)
+    return others
+
+
+def _flush(d: Tensor, hottest: float) -> None:
+    """`FLOOR` where exp(d / T) is below the smallest normal number at every T up to `hottest`.
+
+    Numbers below that take a processor a hundred times longer, and say nothing.
     """
     import torch
 
-    least = math.log(torch.finfo(logits.dtype).tiny) * max(1.0, hottest)
-    d = torch.sub(logits, ranked.largest[:, None].to(logits.dtype), out=into.d)
+    least = math.log(torch.finfo(d.dtype).tiny) * max(1.0, hottest)
     torch.nn.functional.threshold(d, max(least, FLOOR), FLOOR, inplace=True)
-    d.scatter_(1, ranked.ids, FLOOR)
 
 
 def rest(held: Room) -> Rest:
@@ -76,11 +89,18 @@ def rest(held: Room) -> Rest:
     return Rest(*(each.double() for each in (mass, first, second, square, root)))
 
 
-def tempered(held: Room, temperature: float) -> Tensor:
-    """The sum of exp(d / T) over the rest, float64 [rows]."""
+def tail(d: Tensor) -> tuple[Tensor, Tensor]:
+    """The sums of e = exp(d) and e·d, float64 [rows]."""
+    e = d.exp()
+    mass = e.sum(-1).double()
+    return mass, e.mul_(d).sum(-1).double()
+
+
+def tempered(d: Tensor, temperature: float, into: Tensor | None = None) -> Tensor:
+    """The sum of exp(d / T), float64 [rows]; `into`: memory like d's, to be overwritten."""
     import torch
 
-    sums: Tensor = torch.div(held.d, temperature, out=held.more).exp_().sum(-1).double()
+    sums: Tensor = torch.mul(d, 1 / temperature, out=into).exp_().sum(-1).double()
     return sums
 
 
@@ -115,13 +135,14 @@ class Prefixes:
     tail_first: Tensor
 
 
-def prefixes(ranked: Ranked, rest: Rest) -> Prefixes:
+def prefixes(ranked: Ranked, mass: Tensor, first: Tensor) -> Prefixes:
+    """`mass`, `first`: of the tokens outside the ranking, as in `Rest`."""
     import torch
 
     s = ranked.shifted.clamp(min=FLOOR)
     e = ranked.shifted.exp()
     both = torch.stack((e, e * s), 1)
-    last = torch.stack((rest.mass, rest.first), 1)[..., None]
+    last = torch.stack((mass, first), 1)[..., None]
     none = torch.zeros_like(last)
     heads = torch.cat((none, both.cumsum(-1)), -1)
     tails = torch.cat((last, both.flip(-1)), -1).cumsum(-1).flip(-1)
@@ -152,6 +173,31 @@ def whole(ranked: Ranked, rest: Rest, sums: Prefixes) -> Whole:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """Sums of e and e·d over each decoding's support and over all else, float64 [rows, decodings].
+
+    `total`: of e over the vocabulary, [rows, 1].
+    """
+
+    mass: Tensor
+    first: Tensor
+    tail_mass: Tensor
+    tail_first: Tensor
+    total: Tensor
+
+
+def parts(cut: Cut, sums: Prefixes) -> Parts:
+    """A support is a prefix of the ranking."""
+    return Parts(
+        mass=sums.mass.gather(1, cut.size),
+        first=sums.first.gather(1, cut.size),
+        tail_mass=sums.tail_mass.gather(1, cut.size),
+        tail_first=sums.tail_first.gather(1, cut.size),
+        total=sums.tail_mass[:, :1],
+    )
+
+
+@dataclass(frozen=True)
 class Split:
     """The entropy split at each decoding's support, float64 [rows, decodings].
 
@@ -164,19 +210,16 @@ class Split:
     tail: Tensor
 
 
-def split(cut: Cut, sums: Prefixes) -> Split:
-    """A support is a prefix of the ranking. An empty tail has entropy 0."""
+def split(sums: Parts) -> Split:
+    """An empty tail has entropy 0."""
     import torch
 
-    size = cut.size
-    mass, first = sums.mass.gather(1, size), sums.first.gather(1, size)
-    tail_mass, tail_first = sums.tail_mass.gather(1, size), sums.tail_first.gather(1, size)
-    total = sums.tail_mass[:, :1]
-    kept, gone = mass / total, tail_mass / total
+    mass, tail_mass = sums.mass, sums.tail_mass
+    kept, gone = mass / sums.total, tail_mass / sums.total
     gate = -torch.xlogy(kept, kept) - torch.xlogy(gone, gone)
-    head = mass.log() - first / mass
+    head = mass.log() - sums.first / mass
     safe = torch.where(tail_mass > 0, tail_mass, 1.0)
-    tail = torch.where(tail_mass > 0, safe.log() - tail_first / safe, 0.0)
+    tail = torch.where(tail_mass > 0, safe.log() - sums.tail_first / safe, 0.0)
     return Split(kept, gate, head.clamp(min=0), tail.clamp(min=0))
 
 
@@ -190,7 +233,7 @@ class Sampled:
 
 
 def sampled(cut: Cut, whole: Whole, temperatures: Tensor) -> Sampled:
-    """`temperatures`: float64 [decodings]; 0 is greedy, where all three are 0."""
+    """`temperatures`: float64 [decodings] or [rows, decodings]; at 0 (greedy) all three are 0."""
     import torch
 
     greedy = temperatures == 0

@@ -1,30 +1,33 @@
 """Figure 6: what self-distillation did at locks and at forks, estimated over problems.
 
-Reads positions one problem at a time and keeps sums for each problem, group of positions and
-quantity; estimates are means over problems of the problem's mean position, with intervals of
-clustered problems. Groups: all, lock and fork by the rule, the classes of `syntax`, and bins of the
-base's mass in its likeliest 20 tokens (the paper's Figure 6d). Draws nothing, prints nothing.
+Reads positions one problem at a time and keeps sums for each group of positions and quantity, not
+for each problem (`moments`): memory does not grow with the corpus. Estimates are means over
+problems of the problem's mean position, with intervals of clustered problems. Groups: all, lock and
+fork by the rule, the classes of `syntax`, and bins of the base's mass in its likeliest 20 tokens
+(the paper's Figure 6d). Draws nothing, prints nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ssd_eval import positions
-from ssd_eval.clustering import by_cluster
-from ssd_eval.intervals import Estimate, t_limits
+from ssd_eval.moments import Moments, gather
 from ssd_eval.positions import MODELS, RANKS, SYNTAX, Header
 from ssd_eval.support import FLOOR
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ssd_eval.intervals import Estimate
     from ssd_eval.locks import Rule
+    from ssd_eval.moments import Problem
 
 BINS = (0.999, 0.995, 0.99, 0.98, 0.95)  # of the mass in the likeliest 20 tokens
 BIN_NAMES = ("≥ 99.9", "99.5–99.9", "99–99.5", "98–99", "95–98", "< 95")
@@ -41,83 +44,57 @@ VECTORS = ("support", "kept", "gate", "head", "tail", "sampled", "sensitivity")
 
 @dataclass(frozen=True)
 class Sums:
-    """Per problem: sums [problems, groups, quantities] and counts [problems, groups].
+    """What `collect` leaves of all positions, however many problems they are of.
 
-    `forks_by_syntax`: how many positions of each syntax class the rule calls forks.
+    `counts`: positions of each group; `forks_by_syntax`: how many positions of each syntax class
+    the rule calls forks.
     """
 
     header: Header
     rule: str
     quantities: tuple[str, ...]
-    clusters: tuple[str, ...]
-    sums: NDArray[np.float64]
+    problems: int
+    moments: Moments
     counts: NDArray[np.int64]
     forks_by_syntax: NDArray[np.int64]
     largest_residual: float
 
     @property
     def positions(self) -> int:
-        return int(self.counts[:, 0].sum())
-
-    def per_problem(self, quantity: str, group: str) -> tuple[NDArray[np.float64], list[str]]:
-        """The problem means, and clusters, of problems that have such positions."""
-        place, column = GROUPS.index(group), self.quantities.index(quantity)
-        has = self.counts[:, place] > 0
-        means = self.sums[has, place, column] / self.counts[has, place]
-        return means, [each for each, there in zip(self.clusters, has, strict=True) if there]
+        return int(self.counts[0])
 
     def estimate(self, quantity: str, group: str) -> Estimate:
-        return estimated(*self.per_problem(quantity, group))
+        return self.moments.estimate(GROUPS.index(group), self.quantities.index(quantity))
 
     def change(self, quantity: str, group: str) -> Estimate:
         """Distilled less base, paired; `quantity` without a model's name."""
-        base, clusters = self.per_problem(f"base.{quantity}", group)
-        distilled, _ = self.per_problem(f"distilled.{quantity}", group)
-        return estimated(distilled - base, clusters)
-
-
-def estimated(values: NDArray[np.float64], clusters: Sequence[str]) -> Estimate:
-    """A mean over problems with Student's t on the clustered standard error, for any numbers."""
-    data = by_cluster(values.tolist(), clusters)
-    if not data.problems:
-        return Estimate(None, None, None, None, 0, 0, "no such positions")
-    if data.se is None:
-        reason = "one problem or cluster: nothing to estimate the spread from"
-        return Estimate(data.mean, None, None, None, data.problems, data.clusters, reason)
-    low, high = t_limits(data.mean, data.se, data.clusters)
-    return Estimate(data.mean, data.se, low, high, data.problems, data.clusters, None, "t")
+        return self.estimate(f"change.{quantity}", group)
 
 
 def collect(folder: Path, rule: Rule) -> Sums:
     """Raises RunFolderError."""
     header = positions.read_header(folder)
     names = quantities(header)
-    clusters: dict[str, str] = {}
-    sums: list[NDArray[np.float64]] = []
-    counts: list[NDArray[np.int64]] = []
-    forks = np.zeros(len(SYNTAX), np.int64)
-    residual = 0.0
-    for each in positions.read(folder):
-        if each.problem not in clusters:
-            clusters[each.problem] = each.cluster
-            sums.append(np.zeros((len(GROUPS), len(names))))
-            counts.append(np.zeros(len(GROUPS), np.int64))
-        fork = rule.forks(each.rows)
-        members = _members(each.rows, fork)
-        sums[-1] += members.astype(np.float64) @ _values(each.rows)
-        counts[-1] += members.sum(axis=1)
-        forks += np.bincount(each.rows["syntax"][fork], minlength=len(SYNTAX))
-        residual = max(residual, *(_largest(each.rows[name]["residual"]) for name in MODELS))
-    return Sums(
-        header,
-        str(rule),
-        names,
-        tuple(clusters.values()),
-        np.array(sums).reshape(-1, len(GROUPS), len(names)),
-        np.array(counts, np.int64).reshape(-1, len(GROUPS)),
-        forks,
-        residual,
-    )
+    counts, forks = np.zeros(len(GROUPS), np.int64), np.zeros(len(SYNTAX), np.int64)
+    problems, residual = 0, 0.0
+
+    def each_problem() -> Iterator[Problem]:
+        nonlocal problems, residual
+        for _, group in groupby(positions.by_cluster(folder), key=lambda each: each.problem):
+            sums, here = np.zeros((len(GROUPS), len(names))), np.zeros(len(GROUPS), np.int64)
+            for each in group:
+                fork = rule.forks(each.rows)
+                members = _members(each.rows, fork)
+                sums += members.astype(np.float64) @ _values(each.rows)
+                here += members.sum(axis=1)
+                forks[:] += np.bincount(each.rows["syntax"][fork], minlength=len(SYNTAX))
+                residual = max(residual, *(_largest(each.rows[m]["residual"]) for m in MODELS))
+            counts[:] += here
+            problems += 1
+            yield each.cluster, sums, here
+
+    moments = gather(each_problem(), len(GROUPS), len(names))
+    return Sums(header, str(rule), names, problems, moments, counts, forks, residual)
 
 
 def _largest(residuals: NDArray[Any]) -> float:
@@ -143,7 +120,7 @@ def quantities(header: Header) -> tuple[str, ...]:
     """Names of `_values`' columns: kl, constant, teff.2, base.entropy, base.kept.0, ..."""
     decodings = range(len(header.decodings))
     names = ["kl", "constant", *(f"teff.{place}" for place in decodings[1:])]
-    for model in MODELS:
+    for model in (*MODELS, "change"):
         names += [f"{model}.{each}" for each in SCALARS]
         names += [f"{model}.{each}.{place}" for each in VECTORS for place in decodings]
         names += [
@@ -158,15 +135,20 @@ def _values(rows: NDArray[Any]) -> NDArray[np.float64]:
 
     A probability of 0 counts as e^-1e4, so that sums stay numbers; `teff` of greedy decoding is 0.
     """
-    parts = [rows["kl"][:, None], rows["constant"][:, None], rows["teff"]]
-    for model in MODELS:
-        record = rows[model]
-        parts += [record[each][:, None] for each in SCALARS]
-        parts += [record[each] for each in VECTORS]
-        parts += [record["kept"] * record["head"], (1 - record["kept"]) * record["tail"]]
-        parts.append(record["beyond"])
-    values = np.concatenate(parts, axis=1, dtype=np.float64)
-    return np.nan_to_num(values, nan=0.0, posinf=-FLOOR, neginf=FLOOR)
+    both = [_of_model(rows[model]) for model in MODELS]
+    alone = np.column_stack([rows["kl"], rows["constant"], rows["teff"]])
+    return np.concatenate([_numbers(alone), *both, both[1] - both[0]], axis=1)
+
+
+def _of_model(record: NDArray[Any]) -> NDArray[np.float64]:
+    parts = [record[each][:, None] for each in SCALARS]
+    parts += [record[each] for each in VECTORS]
+    parts += [record["kept"] * record["head"], (1 - record["kept"]) * record["tail"]]
+    return _numbers(np.concatenate([*parts, record["beyond"]], axis=1, dtype=np.float64))
+
+
+def _numbers(values: NDArray[Any]) -> NDArray[np.float64]:
+    return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=-FLOOR, neginf=FLOOR)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def figure6_figure(sums: Sums) -> Figure:
     axes[1][3].legend(handles, labels, loc="center", frameon=False)
     header = sums.header
     figure.suptitle(
-        f"{sums.positions:,} positions of {len(sums.clusters)} problems ({header.tokens} tokens), "
+        f"{sums.positions:,} positions of {sums.problems} problems ({header.tokens} tokens), "
         f"trained at {header.training}; bands are 95 % intervals\nrule {sums.rule}",
         fontsize="medium",
     )

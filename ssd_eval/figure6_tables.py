@@ -38,9 +38,9 @@ def report(sums: Sums, judged: Sequence[Judged]) -> Group:
 
 def summary(sums: Sums) -> Iterator[RenderableType]:
     """Base and distilled at locks and at forks: the table that `sweep` prints too."""
-    counts = sums.counts.sum(axis=0)
+    counts = sums.counts
     yield Text(
-        f"locks and forks: {sums.positions:,} positions of {len(sums.clusters)} problems "
+        f"locks and forks: {sums.positions:,} positions of {sums.problems} problems "
         f"({sums.header.tokens} tokens), {counts[1]:,} locks, {counts[2]:,} forks",
         style="bold",
     )
@@ -103,7 +103,7 @@ def _bins(sums: Sums) -> Group:
     table = _table("top-20 mass, %", "positions", "base", "+SSD", "Δ [95 %]")
     for name in BIN_NAMES:
         row = figure6.row(sums, f"sampled.{place}", name)
-        count = int(sums.counts[:, GROUPS.index(name)].sum())
+        count = int(sums.counts[GROUPS.index(name)])
         cells = (_number(row.base), _number(row.distilled), _delta(row.difference))
         table.add_row(name, f"{count:,}", *cells)
     decoding = sums.header.decodings[place]
@@ -135,7 +135,7 @@ def _composition(sums: Sums) -> Group:
 def _syntax(sums: Sums) -> Group:
     table = _table("", "positions", "forks", "entropy: base", "+SSD", "Δ")
     for code, name in enumerate(SYNTAX):
-        count = int(sums.counts[:, GROUPS.index(name)].sum())
+        count = int(sums.counts[GROUPS.index(name)])
         if count:
             row = figure6.row(sums, "entropy", name)
             share = f"{sums.forks_by_syntax[code] / count:.1%}"

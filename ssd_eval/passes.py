@@ -99,7 +99,7 @@ def _read_one(
     if bool(far.any()):
         place[far] = 1 + (logits[far] > taken[far]).sum(-1)
     taken = taken[:, 0].double() - ranked.largest
-    return Read(ranked, rest, tempered(room, decodings, vocabulary), taken, place)
+    return Read(ranked, rest, _tempered(room, rest, decodings, vocabulary), taken, place)
 
 
 def _shared(room: entropy.Room, other: Tensor, ranked: Ranked) -> Shared:
@@ -110,13 +110,16 @@ def _shared(room: entropy.Room, other: Tensor, ranked: Ranked) -> Shared:
     return Shared(other.gather(1, ranked.ids).double(), across.double())
 
 
-def tempered(room: entropy.Room, decodings: Sequence[DecodingConfig], vocabulary: int) -> Tensor:
-    """What `support.cut` needs as `rest`; nothing for decodings that keep all, see `_widen`."""
-    d = room.d
-    sums = torch.zeros(len(d), len(decodings), dtype=torch.float64, device=d.device)
+def _tempered(
+    room: entropy.Room, rest: entropy.Rest, decodings: Sequence[DecodingConfig], vocabulary: int
+) -> Tensor:
+    """What `support.cut` needs of the tokens outside; nothing for decodings that keep all."""
+    known = {1.0: rest.mass, 2.0: rest.root}  # exp(d / 2) is the root of exp(d)
+    sums = torch.zeros(len(room.d), len(decodings), dtype=torch.float64, device=room.d.device)
     for place, each in enumerate(decodings):
-        if support.unlimited(each, vocabulary) and each.top_p < 1:
-            sums[:, place] = entropy.tempered(room, effective_temperature(each))
+        if support.summed(each, vocabulary):
+            t = effective_temperature(each)
+            sums[:, place] = known[t] if t in known else entropy.tempered(room.d, t, room.more)
     return sums
 
 

@@ -44,10 +44,10 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -74,6 +74,7 @@ SYNTAX = (
 )
 PLANTED = ("none", "lock", "fork")
 MODELS = ("base", "distilled")
+T = TypeVar("T")
 
 
 def model_dtype(configs: int) -> np.dtype[Any]:
@@ -199,10 +200,16 @@ def write_problem(folder: Path, index: int, sequences: Iterable[Sequence]) -> No
 
 def read_problem(folder: Path, index: int) -> list[Sequence]:
     """A problem's sequences. Raises RunFolderError for a damaged shard, OSError for none."""
-    path = shard(folder, index)
+    return _opened(
+        shard(folder, index),
+        lambda held: [_sequence(held, place) for place in range(len(held.files) // 2)],
+    )
+
+
+def _opened(path: Path, take: Callable[[Any], T]) -> T:
     try:
         with np.load(path, allow_pickle=False) as held:
-            return [_sequence(held, place) for place in range(len(held.files) // 2)]
+            return take(held)
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise _damaged(path, error) from error
 
@@ -213,14 +220,29 @@ def read(folder: Path) -> Iterator[Sequence]:
         yield from read_problem(folder, int(path.stem))
 
 
+def by_cluster(folder: Path) -> Iterator[Sequence]:
+    """As `read`, but problems of one cluster stand together; their names are all that is held."""
+    indices = [int(path.stem) for path in folder.glob("[0-9]*.npz")]
+    for _, index in sorted((_cluster(folder, index), index) for index in indices):
+        yield from read_problem(folder, index)
+
+
+def _cluster(folder: Path, index: int) -> str:
+    return _opened(shard(folder, index), lambda held: str(_info(held, 0)["cluster"]))
+
+
 def shard(folder: Path, index: int) -> Path:
     return folder / f"{index:05d}.npz"
 
 
 def _sequence(held: Any, place: int) -> Sequence:
-    info = json.loads(str(held[f"info/{place}"]))
+    info = _info(held, place)
     info["pieces"] = tuple(info["pieces"])
     return Sequence(**info, rows=held[f"rows/{place}"])
+
+
+def _info(held: Any, place: int) -> dict[str, Any]:
+    return dict(json.loads(str(held[f"info/{place}"])))
 
 
 def _replace(path: Path, content: bytes) -> None:

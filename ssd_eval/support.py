@@ -35,7 +35,7 @@ class Ranked:
 
     @property
     def width(self) -> int:
-        return self.ids.shape[1]
+        return self.shifted.shape[1]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,18 @@ class Cut:
     first: Tensor
     second: Tensor
     sure: Tensor  # bool
+
+
+@dataclass(frozen=True)
+class Outside:
+    """The tokens outside the ranking.
+
+    `sums`: float64 [rows, decodings], of exp(s / T), for decodings that are `summed`; `error`:
+    its absolute error.
+    """
+
+    sums: Tensor
+    error: Tensor
 
 
 def rank(logits: Tensor, width: int) -> Ranked:
@@ -107,18 +119,19 @@ def limited(decoding: DecodingConfig, vocabulary: int) -> bool:
 
 
 def unlimited(decoding: DecodingConfig, vocabulary: int) -> bool:
-    """Whether the whole vocabulary's sum at this temperature is needed."""
+    """Whether a nucleus may be as wide as the vocabulary."""
     return decoding.temperature > 0 and not limited(decoding, vocabulary)
 
 
-def cut(
-    ranked: Ranked, decodings: Sequence[DecodingConfig], vocabulary: int, rest: Tensor, doubt: float
-) -> Cut:
-    """`rest`: float64 [rows, decodings], the sum of exp(s / T) outside the ranking, for those that
-    are `unlimited`; `doubt`: its relative error.
+def summed(decoding: DecodingConfig, vocabulary: int) -> bool:
+    """Whether `cut` asks for it."""
+    return unlimited(decoding, vocabulary) and decoding.top_p < 1
 
-    Where all decodings keep everything (top-p = 1, no top-k) the ranking need not be sorted.
-    """
+
+def cut(
+    ranked: Ranked, decodings: Sequence[DecodingConfig], vocabulary: int, outside: Outside
+) -> Cut:
+    """Where all decodings keep everything (top-p = 1, no top-k) the ranking need not be sorted."""
     import torch
 
     s = ranked.shifted[:, None, :]
@@ -128,7 +141,7 @@ def cut(
     alive = _alive(ranked, decodings, vocabulary)
     weights = (s / t).exp().mul_(alive)
     cumulative = weights.cumsum(-1)
-    total = cumulative[..., -1:] + rest[..., None]
+    total = cumulative[..., -1:] + outside.sums[..., None]
     enough = torch.where(p == 1, torch.inf, (p - MASS_SLACK) * total)
     above = torch.nn.functional.pad(cumulative[..., :-1], (1, 0))
     keep = alive & (above < enough)
@@ -139,7 +152,7 @@ def cut(
     kept = torch.where(keep, weights, 0.0)
     powers = _powers(ranked.shifted)
     sums = kept @ powers
-    sure = _sure(ranked, decodings, vocabulary, cumulative, enough, size, doubt * rest)
+    sure = _sure(ranked, decodings, vocabulary, cumulative, enough, size, outside.error)
     return Cut(size, sums[..., 0], sums[..., 1], sums[..., 2], sure | greedy)
 
 
@@ -183,13 +196,12 @@ def _sure(
     if ranked.complete:
         return torch.ones_like(size, dtype=torch.bool)
     s = ranked.shifted
-    last = s.gather(1, size - 1)
-    ends_inside = last > s[:, -1:]
     floors = [each.top_k if limited(each, vocabulary) else 0 for each in decodings]
     picked = torch.tensor([max(k - 1, 0) for k in floors], device=s.device)
     tied = (s[:, picked] == s[:, -1:]) & (s[:, picked] > -torch.inf)
     is_limited = torch.tensor([k > 0 for k in floors], device=s.device)
     if bool(is_limited.all()):
         return ~tied
+    ends_inside = s.gather(1, size - 1) > s[:, -1:]
     margin = ((cumulative - enough).abs() > error[..., None]).all(-1)
     return torch.where(is_limited, ~tied, ends_inside & margin)

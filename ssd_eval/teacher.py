@@ -37,11 +37,8 @@ class Teacher:
                 f"{name} is no decoder with a language-model head ({type(model).__name__}); give a "
                 "causal language model"
             )
-
-    @property
-    def vocabulary(self) -> int:
-        """Logits a position; may exceed the tokenizer's size (padded embeddings)."""
-        return int(self.model.get_output_embeddings().weight.shape[0])
+        # Logits a position; may exceed the tokenizer's size (padded embeddings).
+        self.vocabulary = int(model.get_output_embeddings().weight.shape[0])
 
     @property
     def context_length(self) -> int | None:
@@ -85,7 +82,7 @@ class Teacher:
                 f"{len(token_ids)} tokens exceed the context of {limit} of {self.name}; leave the "
                 "sequence out or use a checkpoint with a longer context"
             )
-        if not all(0 <= each < self.vocabulary for each in token_ids):
+        if token_ids and not 0 <= min(token_ids) <= max(token_ids) < self.vocabulary:
             odd = next(each for each in token_ids if not 0 <= each < self.vocabulary)
             raise UsageError(
                 f"token id {odd} is outside the vocabulary of {self.vocabulary} of {self.name}; "

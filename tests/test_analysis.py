@@ -139,6 +139,7 @@ def test_checkpoints_of_other_vocabularies_are_refused(
     sequences.check_tokenizers(pair[0], load_tokenizer(tiny_checkpoint), ("mine", "mine"))
     smaller = teacher.load(str(tiny_checkpoint))
     smaller.model.resize_token_embeddings(200)
+    smaller = teacher.Teacher(smaller.model, "smaller")
     with pytest.raises(UsageError, match="have different vocabularies"):
         Readers(readers.base, smaller, readers.tokenizer)
 

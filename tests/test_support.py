@@ -37,8 +37,9 @@ def cut(logits: Tensor, configs: Sequence[DecodingConfig], width: int) -> suppor
         else torch.zeros(len(logits), dtype=torch.float64)
         for each in configs
     ]
-    doubt = support.DOUBT[str(logits.dtype)]
-    return support.cut(ranked, configs, logits.shape[1], torch.stack(sums, 1), doubt)
+    rest = torch.stack(sums, 1)
+    outside = support.Outside(rest, rest * support.DOUBT[str(logits.dtype)])
+    return support.cut(ranked, configs, logits.shape[1], outside)
 
 
 def check(logits: Tensor, configs: Sequence[DecodingConfig], width: int) -> None:
