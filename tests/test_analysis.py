@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssd_eval import analysis, positions, sequences, teacher
+from ssd_eval import analysis, figure6, locks, positions, sequences, teacher
 from ssd_eval.analysis import Readers
 from ssd_eval.checkpoint import load_tokenizer
 from ssd_eval.decoding import DecodingConfig
@@ -100,6 +101,26 @@ def test_short_sequences_share_a_pass_up_to_a_number_of_tokens() -> None:
     parts = list(analysis._passes(lengths))
     assert sorted(place for part in parts for place in part) == list(range(6))
     assert parts == [[5, 1, 4, 2], [0], [3]]
+
+
+def test_memory_does_not_grow_with_the_corpus(
+    readers: Readers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of the stage but torch's tensors: of a problem its name and its file's are kept."""
+    monkeypatch.setattr(analysis, "TOGETHER", 32)
+    peaks = {}
+    for count in (5, 10, 80):  # the first one pays for what is loaded once
+        folder = tmp_path / str(count)
+        tracemalloc.start()
+        corpus = (tokens(f"p{place}", answer=8) for place in range(count))
+        analysis.analyse(folder, HEADER, readers, corpus)
+        rule = locks.fitted("entropy-quantile", folder)
+        assert figure6.collect(folder, rule).problems == count
+        locks.judged(folder, [rule])
+        peaks[count] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert 8 * positions.row_dtype(len(CONFIGS)).itemsize > 7000  # rows of one sequence
+    assert peaks[80] - peaks[10] < 70 * 2000
 
 
 def test_nan_names_model_position_problem_and_layer(readers: Readers) -> None:
