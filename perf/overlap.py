@@ -32,9 +32,12 @@ from ssd_eval.store import RunStore
 SAMPLES, TEMPERATURES, MAX_TOKENS = 10, (0.5, 0.9, 1.2, 1.5), 512
 
 
-def cpu_seconds(who: int) -> float:
-    used = resource.getrusage(who)
-    return used.ru_utime + used.ru_stime
+def cpu_seconds() -> tuple[float, float]:
+    """Of this process, and of its children that have ended: lanes that sampled."""
+    own, children = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return own.ru_utime + own.ru_stime, children.ru_utime + children.ru_stime
 
 
 def digest(store: RunStore) -> str:
@@ -45,7 +48,7 @@ def digest(store: RunStore) -> str:
 
 
 def work(store: RunStore, pool: Pool, problems: int, apart: bool) -> list[tuple[float, float]]:
-    """(wall clock, own CPU) at the start, after sampling where that is apart, and at the end."""
+    """(wall clock, CPU) at the start, after sampling where that is apart, and at the end."""
     from benchmarks.micro import Micro
     from ssd_eval import backends, stages
     from ssd_eval.decoding import DecodingConfig
@@ -67,7 +70,8 @@ def work(store: RunStore, pool: Pool, problems: int, apart: bool) -> list[tuple[
 
 
 def _mark() -> tuple[float, float]:
-    return time.perf_counter(), cpu_seconds(resource.RUSAGE_SELF)
+    """CPU of all but the sandbox's processes, which live as long as the pool."""
+    return time.perf_counter(), sum(cpu_seconds())
 
 
 def one_round(problems: int, workers: int, apart: bool) -> dict[str, object]:
@@ -79,8 +83,14 @@ def one_round(problems: int, workers: int, apart: bool) -> dict[str, object]:
         ):
             starting = pool.cpu_seconds()
             start, middle, end = work(store, pool, problems, apart)
-            found = {"completions": len(store.completions), "digest": digest(store)}
-        sandbox = cpu_seconds(resource.RUSAGE_CHILDREN) - starting
+            lanes = cpu_seconds()[1]
+            found = {
+                "completions": len(store.completions),
+                "digest": digest(store),
+                "time_limits": sum(v.status == "time_limit" for v in store.verdicts.values()),
+                "tried_again": sum(v.flaky for v in store.verdicts.values()),
+            }
+        sandbox = cpu_seconds()[1] - lanes - starting
     return {
         **found,
         "wall_s": end[0] - start[0],

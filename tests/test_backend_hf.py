@@ -284,7 +284,10 @@ def test_what_was_left_of_a_killed_run_continues_exactly(organism: Any) -> None:
 # Lanes
 
 
-def test_lanes_draw_the_same_and_share_prefills(organism: Any) -> None:
+def test_threads_draw_the_same_and_share_prefills(
+    organism: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ssd_eval.backends.forked.AVAILABLE", False)
     wanted = requests(45)
     expected = texts(organism, wanted)
     backend = HFBackend(organism, EndToken(), "fp", batch_size=8, lanes=3)

@@ -1,15 +1,15 @@
 """Several batches side by side, one thread each, fed from one stream of requests.
 
-For small models on a CPU: torch lets go of Python's lock inside every operation, so two
-single-threaded batches fill two cores, where one batch with two OpenMP threads spins as soon as
-another process needs a core. Which lane draws a sample does not matter to the sample.
+For small models on a CPU: two single-threaded batches fill two cores, where one batch with two
+OpenMP threads spins as soon as another process needs a core. A thread may stand for a process
+(`forked`, `replica`). Which lane draws a sample does not matter to the sample.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -21,18 +21,22 @@ DONE = None  # what a lane says last
 
 
 class Lane(Protocol):
-    """What draws: a `batch.Batch`, a `replica.Replica`."""
+    """What draws: a `batch.Batch`, a `forked.ForkedLane`, a `replica.Replica`."""
 
     def run(self, requests: Iterable[Request]) -> Iterator[Generation]: ...
 
 
 def run_lanes(
-    batches: Sequence[Lane], requests: Iterable[Request], patience: float | None = None
+    batches: Sequence[Lane],
+    requests: Iterable[Request],
+    patience: float | None = None,
+    stop: Callable[[], object] = lambda: None,
 ) -> Iterator[Generation]:
     """All generations as they finish. Requests are pulled in the lanes' threads, one at a time.
 
-    Raises the first exception of any lane or of `requests`. Closing the iterator stops the lanes,
-    and waits at most `patience` seconds for each: one may hang on a server that never answers.
+    Raises the first exception of any lane or of `requests`. Closing the iterator stops the lanes
+    (with `stop`, where they don't look for it), and waits at most `patience` seconds for each: one
+    may hang on a server that never answers.
     """
     if len(batches) == 1:
         yield from batches[0].run(requests)
@@ -49,6 +53,7 @@ def run_lanes(
             yield from shared.results(len(threads))
         finally:
             shared.stop()
+            stop()
             for thread in threads:
                 thread.join(patience)
 
