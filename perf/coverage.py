@@ -3,6 +3,7 @@
     python perf/coverage.py            # about 20 minutes on one core
     python perf/coverage.py --runs 200 # a quick look
     python perf/coverage.py --sizes    # one sample a problem at many sizes, exact
+    python perf/coverage.py --only differences --runs 4000
 
 Prints Markdown. Every number comes from `ssd_eval.coverage` with the seeds below.
 """
@@ -134,23 +135,27 @@ def errors() -> Iterator[str]:
     yield f"| Holm over 8 cells, any | 32 | 10 | 0.3 | 0.5 | 1 | {100 * some:.2f} |"
 
 
+PARTS: dict[str, tuple[str, Callable[[int], Iterator[str]]]] = {
+    "exact": ("Means, one sample a problem, exact", lambda _: exact()),
+    "means": ("Means", means),
+    "posteriors": ("Posterior", posteriors),
+    "differences": ("Paired differences", lambda runs: differences(max(100, runs // 2))),
+    "errors": ("Type-I error", lambda _: errors()),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=2_000, help="data sets for each row")
     parser.add_argument("--sizes", action="store_true", help="one sample a problem, every size")
+    parser.add_argument("--only", choices=PARTS, help="one of the tables")
     given = parser.parse_args()
-    runs = given.runs
     if given.sizes:
         print(*sizes(), sep="\n", flush=True)
         return
-    for title, rows in (
-        ("Means, one sample a problem, exact", exact()),
-        ("Means", means(runs)),
-        ("Posterior", posteriors(runs)),
-        ("Paired differences", differences(max(100, runs // 2))),
-        ("Type-I error", errors()),
-    ):
-        print(f"\n### {title}\n", *rows, sep="\n", flush=True)
+    for name in [given.only] if given.only else PARTS:
+        title, rows = PARTS[name]
+        print(f"\n### {title}\n", *rows(given.runs), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

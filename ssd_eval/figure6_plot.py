@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssd_eval import figure6
 from ssd_eval.figure6 import BIN_NAMES, Sums
-from ssd_eval.plots import PNG_DPI, STYLES
+from ssd_eval.plots import PNG_DPI, STYLES, band
 from ssd_eval.positions import MODELS, RANKS
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _line(
     highs = [m if e.high is None else e.high for m, (_, e) in zip(means, drawn, strict=True)]
     places = [at for at, _ in drawn]
     axes.plot(places, means, clip_on=False, **style)
-    axes.fill_between(places, lows, highs, color=style["color"], alpha=0.18, linewidth=0)
+    band(axes, places, lows, highs, style)
 
 
 def _dress(axes: Axes, title: str) -> None:

@@ -8,9 +8,11 @@ Source: Li et al. 2022 (AlphaCode), clustering by outputs; paper.md §4, claim 4
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from ssd_eval.progress import Progress
 from ssd_eval.records import Completion, SampleKey
 from ssd_eval.store import RunStore
 
-SUBSETS = 200  # drawn from a problem's samples where n is fewer than all
+SUBSETS = 200  # choices of n samples looked at, where there are more
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,16 @@ def observe(
 
 
 def majority_score(votes: Sequence[Vote], n: int, *, seed: int = 0) -> float | None:
-    """The expected share of passing winners among n of these samples; None for fewer than n."""
+    """The expected share of passing winners among n of these samples; None for fewer than n.
+
+    Over all choices of n where they are at most SUBSETS, else over as many random ones.
+    """
     if n < 1:
         raise ValueError(f"maj@{n}")
     if len(votes) < n:
         return None
-    if len(votes) == n:
-        return _winner(votes)
+    if math.comb(len(votes), n) <= SUBSETS:
+        return float(np.mean([_winner(chosen) for chosen in combinations(votes, n)]))
     rng = np.random.default_rng([seed, 5, n])
     chosen = rng.permuted(np.tile(np.arange(len(votes)), (SUBSETS, 1)), axis=1)[:, :n]
     return float(np.mean([_winner([votes[i] for i in row]) for row in chosen]))

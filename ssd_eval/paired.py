@@ -33,7 +33,8 @@ class Difference:
     """Treated minus baseline, paired by problem.
 
     `mde` is the smallest true difference that a comparison like this one, tested alone, detects
-    with 80 % power. `method` made the interval: bca, t or mover.
+    with 80 % power. `method` says what the interval rests on: t (fewer than ten clusters), bca
+    and t, or mover and those where few moved; at each end the widest of them counts.
     """
 
     mean: float | None
@@ -80,7 +81,7 @@ def paired_difference(
         low=low,
         high=high,
         p_value=p_value,
-        mde=_minimum_detectable(data, method),
+        mde=_minimum_detectable(data, method, low, high),
         verdict=_verdict(data.mean, low, high, p_value),
         problems=data.problems,
         clusters=data.clusters,
@@ -116,12 +117,17 @@ def _rule(data: Clustered) -> str:
 def _limits(
     data: Clustered, method: str, clusters: Sequence[str] | None, resamples: int, seed: int
 ) -> tuple[float, float]:
-    if method == "mover":
-        return _mover(data, clusters)
-    if method == "bca":
-        return bootstrap_interval(data, resamples, seed)
-    low, high = t_limits(data.mean, data.se or math.nan, data.clusters)
-    return max(low, -1.0), min(high, 1.0)
+    """At each end the widest of the methods that apply.
+
+    With a few large gains among many small ones each of them alone is too short at one end.
+    """
+    found = [_mover(data, clusters)] if method == "mover" else []
+    if data.se:
+        found.append(t_limits(data.mean, data.se, data.clusters))
+        if data.clusters >= FEW_CLUSTERS:
+            found.append(bootstrap_interval(data, resamples, seed))
+    lows, highs = zip(*found, strict=True)
+    return max(min(lows), -1.0), min(max(highs), 1.0)
 
 
 def _mover(data: Clustered, clusters: Sequence[str] | None) -> tuple[float, float]:
@@ -135,18 +141,30 @@ def _mover(data: Clustered, clusters: Sequence[str] | None) -> tuple[float, floa
     return max(-1.0, data.mean - low), min(1.0, data.mean + high)
 
 
-def _minimum_detectable(data: Clustered, method: str) -> float | None:
-    """(t_{1-alpha/2} + t_{power}) * SE (Miller 2024); where few moved, what would need to move.
+def _minimum_detectable(
+    data: Clustered, method: str, low: float | None, high: float | None
+) -> float | None:
+    """(t_{1-alpha/2} + t_{power}) * SE (Miller 2024); None where no effect could be significant.
 
-    None where no effect, however large, could be significant.
+    Where few moved, the SE knows little: at least what would need to move, and the same multiple of
+    the interval's longer half; at most what it takes where clusters move wholly.
     """
     if data.clusters < SIGNIFICANT:
         return None
     freedom = data.clusters - 1
-    from_spread = (t_quantile((1 + LEVEL) / 2, freedom) + t_quantile(POWER, freedom)) * (
-        data.se or 0
-    )
-    return max(from_spread, _least_moved(data.clusters)) if method == "mover" else from_spread
+    level, power = t_quantile((1 + LEVEL) / 2, freedom), t_quantile(POWER, freedom)
+    from_spread = (level + power) * (data.se or 0)
+    if method != "mover" or low is None or high is None:
+        return from_spread
+    wholly = _least_moved(data.clusters)
+    half = max(high - data.mean, data.mean - low)
+    return min(wholly, max(from_spread, wholly * _usual_move(data), (1 + power / level) * half))
+
+
+def _usual_move(data: Clustered) -> float:
+    """By how much a cluster that moved did, in its problems' scores; wholly, where none moved."""
+    moved = np.abs(data.sums[np.abs(data.sums) > 0])
+    return float(moved.mean()) * data.clusters / data.problems if moved.size else 1.0
 
 
 def _least_moved(clusters: int) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,22 @@ def _draw_line(axes: Axes, cells: Sequence[Cell], k: int, style: dict[str, Any])
     if len(cells) == 1:
         axes.vlines(temperatures, lows, highs, color=colour, alpha=0.5, linewidth=1.5)
     else:
-        axes.fill_between(temperatures, lows, highs, color=colour, alpha=0.18, linewidth=0)
+        band(axes, temperatures, lows, highs, style)
+
+
+def band(
+    axes: Axes,
+    x: Sequence[float],
+    lows: Sequence[float],
+    highs: Sequence[float],
+    style: Mapping[str, Any],
+) -> None:
+    """An interval along a line. Its edge is dashed as the line is: in grey, bands look alike."""
+    colour = style["color"]
+    axes.fill_between(
+        x, lows, highs, facecolor=(colour, 0.15), edgecolor=(colour, 0.7), linewidth=0.7,
+        linestyle=style["linestyle"],
+    )  # fmt: skip
 
 
 def _caption(figure: Figure, result: SweepResult, inches: float) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssd_eval.plots import STYLES, saved
+from ssd_eval.plots import STYLES, band, saved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,4 +59,4 @@ def _draw(
     lows = [m if e.low is None else 100 * e.low for m, e in zip(means, estimates, strict=True)]
     highs = [m if e.high is None else 100 * e.high for m, e in zip(means, estimates, strict=True)]
     axes.plot(ks, means, **style)  # type: ignore[arg-type]
-    axes.fill_between(ks, lows, highs, color=str(style["color"]), alpha=0.18, linewidth=0)
+    band(axes, ks, lows, highs, style)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ssd_eval.results import Cell, Choice, Comparison, Curve, Margin, SweepResult
+from ssd_eval.results import UNFITTED, Cell, Choice, Comparison, Curve, Margin, SweepResult
 from ssd_eval.stats import Difference, Spread, Verdict
 
 NOTABLE = 0.05  # shares below this can't change how a cell is read
@@ -80,7 +80,8 @@ def notes(result: SweepResult) -> tuple[str, ...]:
     if spreads and len(result.base.cells) > 1:
         lines.append(f"* the best of its curve; the base's spans {', '.join(spreads)}")
     for comparison in result.main:
-        margins = margin(comparison.margin)
+        rule = result.base.best[comparison.k].fitted.rule
+        margins = margin(comparison.margin, "cross-fitted" if rule != UNFITTED else rule)
         lines.append(f"pass@{comparison.k} over the best base temperature: {margins}")
     return (*lines, *explained([result.base, result.distilled]))
 
@@ -92,11 +93,12 @@ def flatness(spread: Spread) -> str:
     return f"{100 * spread.naive:.1f} pp [{100 * spread.low:.1f}, {100 * spread.high:.1f}]"
 
 
-def margin(found: Margin) -> str:
+def margin(found: Margin, rule: str = "cross-fitted") -> str:
+    """`rule`: how the base's best was chosen for the first of the differences."""
     fitted, strict = found.fitted, found.strict
     parts = []
     if fitted.mean is not None:
-        parts.append(f"{measured(fitted)} cross-fitted")
+        parts.append(f"{measured(fitted)} {rule}")
     if strict.mean is not None:
         parts.append(f"{measured(strict)} over its naive best")
     if found.naive is not None:

@@ -130,6 +130,26 @@ def test_paired_differences_are_covered_where_few_problems_move(
 
 
 @pytest.mark.parametrize(
+    ("design", "gaining"),
+    [
+        (Design(30, 10, 0.42, 0.5), 0.1),
+        (Design(96, 10, 0.42, 0.5, size=2), 0.1),
+        (Design(131, 10, 0.42, 0.5), 0.1),
+    ],
+)
+def test_a_few_large_gains_among_small_ones_are_covered_93_to_97_percent(
+    design: Design, gaining: float
+) -> None:
+    """Where the bootstrap alone covers 91 to 93 %."""
+    assert design.plenty
+    assert 0.93 <= coverage.paired_coverage(design, gaining, 500, seed=7).share <= 0.97
+
+
+def test_few_problems_that_gain_much_are_covered_where_passes_are_scarce() -> None:
+    assert coverage.paired_coverage(Design(96, 10, 0.02, size=2), 0.1, 500, seed=7).share >= 0.93
+
+
+@pytest.mark.parametrize(
     "design",
     [
         Design(30, 1, 0.02),

@@ -271,6 +271,28 @@ def test_the_minimum_detectable_effect_is_detected_four_times_in_five() -> None:
     assert 0.74 <= np.mean([each.verdict == "better" for each in found]) <= 0.86
 
 
+def test_where_few_moved_the_detectable_effect_follows_how_far_they_did() -> None:
+    """Enough problems must move; by as much as those that did, or wholly where none did.
+
+    And what an interval does not exclude was not seen.
+    """
+    still = [0.0] * 13
+    wholly, partly, none = (
+        paired_difference([0.0] * 16, [*still, *moves])
+        for moves in ([1.0] * 3, [0.2, 0.4, 0.3], [0.0] * 3)
+    )
+    assert {each.method for each in (wholly, partly, none)} == {"mover"}
+    assert wholly.mde == none.mde == pytest.approx(0.449, abs=0.001)
+    assert partly.mde is not None
+    assert partly.high is not None
+    assert partly.mde == pytest.approx(1.4 * (partly.high - 0.9 / 16), rel=0.02)
+    assert 0.3 * 0.449 <= partly.mde < 0.449
+    rng = np.random.default_rng(2)
+    gains = np.where(rng.random((400, 16)) < 0.449, 0.3, 0.0)
+    found = [sign_flip_p(row.tolist()) < 0.05 for row in gains]
+    assert 0.74 <= np.mean(found) <= 0.86
+
+
 @pytest.mark.parametrize(
     ("base", "treated", "clusters"),
     [([0.0], [0.0, 1.0], None), ([0.0, 1.0], [1.0, math.nan], None), ([0.0], [1.0], ["a", "b"])],

@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 from synthetic_sweep import COST, configs, draw, make_problems, outcome, peak, usual, verdicts
 
 from sandbox.base import Status
+from ssd_eval import wording
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.results import Cost, StageCost, SweepResult
 from ssd_eval.tables import cost_table, curve_table, main_table, report, sweep_table, verdict
@@ -162,6 +163,16 @@ def test_verdict_without_spread_says_how_little_that_shows() -> None:
         "pass@1: inconclusive (smallest effect this run could see: 57.8 pp), 0.0 pp "
         "[-26.5, +26.5], p = 1.000"
     )
+
+
+def test_a_margin_that_was_not_cross_fitted_does_not_say_so() -> None:
+    problems = make_problems(1)
+    base, distilled = (draw(problems, peak(t, t / 2), seed=1) for t in (0.9, 1.3))
+    one = outcome(problems, base, distilled)
+    line = next(line for line in wording.notes(one) if line.startswith("pass@1 over the best"))
+    assert "pp best of all, biased upwards: too few problems to cross-fit;" in line
+    assert "cross-fitted" not in line
+    assert " cross-fitted;" in " ".join(wording.notes(usual()))
 
 
 def test_difference_that_rounds_to_nothing_has_no_sign() -> None:
