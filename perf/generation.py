@@ -105,8 +105,12 @@ def requests(prompts: int, samples: int, seed: int) -> dict[str, Any]:
 
 
 def started(name: str, folder: Path, given: argparse.Namespace) -> Engine:
-    """`name`: an engine of generation_engines.py and, behind a colon, how many rows at once."""
-    kind, _, rows = name.partition(":")
+    """`name`: an engine of generation_engines.py, how many rows at once, how many threads.
+
+    `generate:64:1` is `generate` with 64 rows on one OpenMP thread; what is left out is the
+    engine's own choice.
+    """
+    kind, rows, threads = (*name.split(":"), "", "")[:3]
     python = {"vllm": given.vllm_python, "trl": given.trl_python}.get(kind, sys.executable)
     count = {"continuous": "blocks", "vllm": "rows"}.get(kind, "batch")
     options = {count: int(rows)} if rows else {}
@@ -115,7 +119,7 @@ def started(name: str, folder: Path, given: argparse.Namespace) -> Engine:
     preload = {"LD_PRELOAD": str(library)} if kind == "vllm" and library.exists() else {}
     process = subprocess.Popen(
         [*command, json.dumps(options)],
-        env={**os.environ, **preload},
+        env={**os.environ, **preload, **({"OMP_NUM_THREADS": threads} if threads else {})},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=None if given.verbose else subprocess.DEVNULL,
@@ -220,7 +224,7 @@ def table(engines: list[Engine], work: dict[str, Any], least: Floor) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--shape", choices=("organism", "smol"), default="organism")
-    parser.add_argument("--engines", default="ours,generate:64,continuous,trl:64,vllm:64")
+    parser.add_argument("--engines", default="ours,generate:64:1,continuous::1,trl:64:1,vllm:128")
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
