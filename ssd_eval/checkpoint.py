@@ -13,7 +13,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssd_eval.errors import CheckpointError
+from ssd_eval.adapter import Adapter, adapter, merge
+from ssd_eval.errors import BackendError, CheckpointError, out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +30,7 @@ CONTENT = (
     "pytorch_model*.bin",
     "pytorch_model.bin.index.json",
     "config.json",
+    "adapter_config.json",
     "generation_config.json",
     "tokenizer*",
     "vocab*",
@@ -42,8 +44,8 @@ CONTENT = (
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
 DESCRIPTION = tuple(pattern for pattern in CONTENT if pattern not in WEIGHTS)
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-# Written by some versions of transformers; they hold the folder's name, not its content.
-_NAME_KEYS = ("_name_or_path", "name_or_path")
+# Written by some versions of transformers and by PEFT; they hold a folder's name, not its content.
+_NAME_KEYS = ("_name_or_path", "name_or_path", "base_model_name_or_path")
 _hashes: dict[tuple[str, int, int], str] = {}
 
 
@@ -74,7 +76,7 @@ def _checked_folder(path: Path) -> Path:
         raise CheckpointError(
             f"the training in {path} is unfinished; repeat its train command to finish it"
         )
-    if not (path / "config.json").is_file():
+    if not any((path / each).is_file() for each in ("config.json", "adapter_config.json")):
         raise CheckpointError(f"{path} holds no config.json; give a Hugging Face checkpoint folder")
     return path
 
@@ -84,9 +86,31 @@ def folder(name: str | Path) -> Path:
     return _folder(name, CONTENT)
 
 
+def whole(name: str | Path) -> tuple[Path, Adapter | None]:
+    """(folder of a whole checkpoint, adapter on top of it)."""
+    path = folder(name)
+    found = adapter(path)
+    return (path, None) if found is None else (_base(found, CONTENT), found)
+
+
 def tokenizer_folder(name: str | Path) -> Path:
     """A folder with all of the checkpoint but its weights, which a server holds."""
-    return _folder(name, DESCRIPTION)
+    path = _folder(name, DESCRIPTION)
+    found = adapter(path)
+    return path if found is None else _base(found, DESCRIPTION)
+
+
+def _base(found: Adapter, patterns: Sequence[str]) -> Path:
+    try:
+        path = _folder(found.base, patterns)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"the adapter in {found.path} needs its base: {error} (base_model_name_or_path in its "
+            "adapter_config.json)"
+        ) from error
+    if adapter(path) is not None:
+        raise CheckpointError(f"the base of the adapter in {found.path} is an adapter; merge it")
+    return path
 
 
 def _folder(name: str | Path, patterns: Sequence[str]) -> Path:
@@ -110,9 +134,14 @@ def _folder(name: str | Path, patterns: Sequence[str]) -> Path:
 def fingerprint(name: str | Path) -> str:
     """16 hex digits of the content: weights, config, tokenizer, chat template.
 
-    Independent of the folder's name, of file order and of files that don't change behaviour.
+    Independent of the folder's name, of file order and of files that don't change behaviour. An
+    adapter's covers its base.
     """
-    return content_hash(folder(name))
+    path, found = whole(name)
+    if found is None:
+        return content_hash(path)
+    both = f"{content_hash(path)}\0{content_hash(found.path)}"
+    return hashlib.sha256(both.encode()).hexdigest()[:16]
 
 
 def content_hash(path: Path) -> str:
@@ -155,7 +184,7 @@ def _file_hash(file: Path) -> str:
 
 
 def _hash_content(file: Path) -> str:
-    if file.name in ("config.json", "tokenizer_config.json"):
+    if file.name in ("config.json", "tokenizer_config.json", "adapter_config.json"):
         values = read_json(file)
         kept = {key: value for key, value in values.items() if key not in _NAME_KEYS}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
@@ -185,12 +214,15 @@ def pick_device(device: str = "auto") -> torch.device:
 
 
 def load_model(name: str | Path, dtype: str = "auto", device: str = "auto") -> PreTrainedModel:
-    """The model in eval mode. dtype auto: float32 on a CPU, otherwise as stored on disk."""
+    """The model in eval mode, an adapter merged into it.
+
+    dtype auto: float32 on a CPU, otherwise as stored on disk.
+    """
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
-    path, place = folder(name), pick_device(device)
+    (path, found), place = whole(name), pick_device(device)
     wanted = "float32" if dtype == "auto" and place.type == "cpu" else dtype
     if wanted != "auto" and not isinstance(getattr(torch, wanted, None), torch.dtype):
         raise CheckpointError(f"unknown dtype {dtype!r}; use auto, float32, bfloat16 or float16")
@@ -200,6 +232,11 @@ def load_model(name: str | Path, dtype: str = "auto", device: str = "auto") -> P
             path, dtype=wanted, local_files_only=True, output_loading_info=True
         )
     except Exception as error:
+        if out_of_memory(error):
+            raise BackendError(
+                f"out of memory while loading {path}; use --dtype bfloat16, a smaller checkpoint "
+                "or a machine with more memory"
+            ) from error
         # transformers, safetensors and torch each raise their own for a broken folder.
         raise CheckpointError(
             f"{path} cannot be loaded ({type(error).__name__}: {_first_line(error)}); "
@@ -210,6 +247,8 @@ def load_model(name: str | Path, dtype: str = "auto", device: str = "auto") -> P
     if report["missing_keys"] or report["mismatched_keys"]:
         # transformers would fill them with random numbers and only warn.
         raise CheckpointError(f"{path} lacks weights that config.json asks for; restore it")
+    if found is not None:
+        merge(model, found)
     model.to(place)  # type: ignore[arg-type]
     model.train(False)
     return model
@@ -219,7 +258,7 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer, known to have an end token; not every one has a chat template."""
     from transformers import AutoTokenizer
 
-    path = folder(name)
+    path = _tokenizer_path(name)
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             path, local_files_only=True
@@ -231,6 +270,13 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
         ) from error
     end_token(tokenizer)
     return tokenizer
+
+
+def _tokenizer_path(name: str | Path) -> Path:
+    """An adapter may bring a tokenizer of its own."""
+    path, found = whole(name)
+    own = found is not None and (found.path / "tokenizer_config.json").is_file()
+    return found.path if found is not None and own else path
 
 
 def chat_template(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -269,6 +315,14 @@ def stated_ends(path: Path) -> int | list[int] | None:
         found = AutoConfig.from_pretrained(path, local_files_only=True)
     ends: int | list[int] | None = found.eos_token_id
     return ends
+
+
+def stated_vocabulary(path: Path) -> int:
+    """How many tokens the model tells apart, which may be more than its tokenizer names."""
+    from transformers import AutoConfig
+
+    config: Any = AutoConfig.from_pretrained(path, local_files_only=True)
+    return int(config.get_text_config().vocab_size)
 
 
 def _first_line(error: Exception) -> str:

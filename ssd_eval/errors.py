@@ -31,3 +31,11 @@ class CheckpointError(UsageError):
 
 class RunFolderError(UsageError):
     pass
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Python's, or torch's of a CPU or a GPU: each is of another class."""
+    text = str(error).lower()
+    return (
+        isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text
+    )

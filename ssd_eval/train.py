@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from ssd_eval import batches, checkpoint, training_folder
 from ssd_eval.batches import Rows, TrainingExample, data_digest, to_rows
-from ssd_eval.errors import CheckpointError, RunFolderError, SsdEvalError, UsageError
+from ssd_eval.errors import (
+    CheckpointError,
+    RunFolderError,
+    SsdEvalError,
+    UsageError,
+    out_of_memory,
+)
 from ssd_eval.recipe import Recipe
 from ssd_eval.training_folder import STATE, SUMMARY, Identity
 
@@ -151,7 +157,7 @@ def _continue(run: _Run, on_step: Callable[[StepReport], None] | None) -> None:
     except BaseException as error:
         if run.progress.step > saved_step:
             _save_state(run)
-        if _is_out_of_memory(error):
+        if out_of_memory(error):
             raise SsdEvalError(
                 f"out of memory at step {run.progress.step + 1}; lower micro_batch or "
                 "max_sequence, or set gradient_checkpointing, and train into a new folder"
@@ -330,12 +336,4 @@ def _report(out: Path, summary: dict[str, Any], resumed_at: int) -> TrainReport:
         tokens_trained=summary["cost"]["tokens_trained"],
         seconds=summary["cost"]["seconds"],
         losses=tuple(summary["loss"]),
-    )
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    import torch
-
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
     )

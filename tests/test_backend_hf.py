@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -570,7 +572,12 @@ def test_nan_logits_are_an_error_not_a_sample() -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")]
+    "fault",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    ],
 )
 def test_out_of_memory_names_the_knob(fault: Exception) -> None:
     model = random_llama(num_hidden_layers=1)
@@ -579,8 +586,62 @@ def test_out_of_memory_names_the_knob(fault: Exception) -> None:
         raise fault
 
     model.register_forward_pre_hook(fail)
-    with pytest.raises(BackendError, match="batch size 16; lower --batch-size"):
+    with pytest.raises(BackendError, match="with 16 rows decoded at once; lower --sampling-batch"):
         texts(model, requests(3))
+
+
+STARVED = """
+import resource, sys
+from pathlib import Path
+from ssd_eval.backends.base import Request
+from ssd_eval.backends.hf import load
+from ssd_eval.decoding import DecodingConfig
+from ssd_eval.records import SampleKey
+backend = load("organism", batch_size=16384)
+one = Request(SampleKey("c", "p", "d", 0), (5, 6, 7), DecodingConfig(0), 4, 0)
+print(len(list(backend.generate([one]))))
+held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + 200 * 2**20, -1))
+asked = [Request(SampleKey("c", "p", "d", i), (5, 6, 7), one.decoding, 4, i) for i in range(16384)]
+try:
+    print(len(list(backend.generate(asked))))
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+def test_memory_that_really_runs_out_names_the_knob() -> None:
+    done = subprocess.run([sys.executable, "-c", STARVED], capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        "1",
+        "BackendError: out of memory with 16384 rows decoded at once; lower --sampling-batch or "
+        "--max-tokens and repeat the command: what was finished is kept",
+    ], done.stderr
+
+
+def test_too_little_memory_for_the_weights_is_no_damaged_checkpoint(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", fail)
+    with pytest.raises(BackendError, match=r"out of memory while loading .*--dtype bfloat16"):
+        load(str(tiny_checkpoint))
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("nowhere/to/be/found", "no checkpoint 'nowhere/to/be/found': give a folder, a hub id"),
+        ("organizm", "no checkpoint 'organizm': .*one of organism"),
+    ],
+)
+def test_a_missing_model_is_named_with_what_there_is(name: str, says: str) -> None:
+    with pytest.raises(CheckpointError, match=says) as caught:
+        load(name)
+    assert "\n" not in str(caught.value)
 
 
 def test_layers_that_keep_another_state_are_refused() -> None:

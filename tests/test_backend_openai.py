@@ -128,6 +128,15 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], Answer | None], str]] = {
     "truncated": (lambda body: (200, right(body)[1][:-9]), "no JSON"),
     "other shape": (lambda body: (200, b'{"choices": []}'), "another shape"),
     "ids are texts": (lambda body: right(body, token_ids=["a"]), "no integers"),
+    "another vocabulary": (lambda body: right(body, token_ids=[5, 735]), "outside .* 735"),
+    "negative": (lambda body: right(body, token_ids=[-1]), "outside"),
+    "went on": (
+        lambda body: right(body, token_ids=[5, body["stop_token_ids"][0], 6]),
+        "behind an end token",
+    ),
+    "two texts": (lambda body: (200, b'{"choices": [{}, {}]}'), "another shape"),
+    "no object": (lambda body: (200, b"[]"), "another shape"),
+    "null": (lambda body: (200, b"null"), "another shape"),
     "too many": (lambda body: right(body, token_ids=[1] * 10), "10 of 9 tokens"),
     "aborted": (lambda body: right(body, finish_reason="abort"), "'abort'"),
 }  # fmt: skip

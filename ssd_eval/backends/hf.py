@@ -26,7 +26,7 @@ from ssd_eval.backends.prefill import Prefill
 from ssd_eval.backends.rows import DecoderRows, ModelRows, Rows
 from ssd_eval.backends.slots import SlotCache, attention_kinds
 from ssd_eval.checkpoint import fingerprint, load_model, load_tokenizer
-from ssd_eval.errors import BackendError
+from ssd_eval.errors import BackendError, out_of_memory
 
 BATCH_SIZE = 64  # measured: 128 is 6 % faster on the organism and has twice the tail
 SMALL = 50_000_000  # parameters below which one core is best served by one thread
@@ -140,15 +140,9 @@ def _memory_errors(batch_size: int) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         raise BackendError(
-            f"out of memory with batch size {batch_size}; lower --batch-size or --max-tokens"
+            f"out of memory with {batch_size} rows decoded at once; lower --sampling-batch or "
+            "--max-tokens and repeat the command: what was finished is kept"
         ) from error
-
-
-def _out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error).lower()
-    return "can't allocate memory" in text or "out of memory" in text

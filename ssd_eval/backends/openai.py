@@ -21,7 +21,13 @@ from ssd_eval.backends.lanes import run_lanes
 from ssd_eval.backends.replica import decoding_fields
 from ssd_eval.backends.schedule import LongestFirst
 from ssd_eval.backends.vllm import MAX_TEMPERATURE
-from ssd_eval.checkpoint import description_hash, load_tokenizer, stated_ends, tokenizer_folder
+from ssd_eval.checkpoint import (
+    description_hash,
+    load_tokenizer,
+    stated_ends,
+    stated_vocabulary,
+    tokenizer_folder,
+)
 from ssd_eval.decoding import effective_temperature
 from ssd_eval.errors import BackendError, UsageError
 
@@ -38,12 +44,20 @@ class OpenAIBackend(ChatBackend):
     """One server and the model it serves, behind the Backend protocol."""
 
     def __init__(
-        self, client: Any, model: str, chat: ChatTokenizer, fingerprint: str, in_flight: int
+        self,
+        client: Any,
+        model: str,
+        chat: ChatTokenizer,
+        fingerprint: str,
+        *,
+        in_flight: int,
+        vocabulary: int,
     ) -> None:
         self._client = client
         self._model = model
         super().__init__(chat, fingerprint)
         self._in_flight = in_flight
+        self._vocabulary = vocabulary
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Generation]:
         schedule = LongestFirst(requests)
@@ -101,6 +115,10 @@ class OpenAIBackend(ChatBackend):
             return self._chat.encode_text(choice["text"])
         if not all(type(each) is int for each in ids):
             raise TypeError("token_ids are no integers")
+        if ids and not 0 <= min(ids) <= max(ids) < self._vocabulary:
+            raise ValueError(f"token ids outside the checkpoint's {self._vocabulary}")
+        if not self._chat.end_ids.isdisjoint(ids[:-1]):
+            raise ValueError("tokens behind an end token: stop_token_ids were ignored")
         return tuple(ids)
 
 
@@ -148,7 +166,14 @@ def load(
     chat = ChatTokenizer(load_tokenizer(checkpoint), stated_ends(path))
     named = f"{description_hash(path)}\0{model}"
     digest = hashlib.sha256(named.encode()).hexdigest()[:16]
-    return OpenAIBackend(client, model, chat, digest, batch_size or IN_FLIGHT)
+    return OpenAIBackend(
+        client,
+        model,
+        chat,
+        digest,
+        in_flight=batch_size or IN_FLIGHT,
+        vocabulary=stated_vocabulary(path),
+    )
 
 
 def _served(client: Any, checkpoint: str, base_url: str) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from multiprocessing import connection
 from typing import Any
 
+from ssd_eval.adapter import Adapter
 from ssd_eval.backends.base import Generation, Request
 from ssd_eval.backends.schedule import LongestFirst
 from ssd_eval.decoding import DecodingConfig, effective_temperature
@@ -23,18 +24,25 @@ LOWER = (
 
 
 class Replica:
-    """`settings` are vLLM's EngineArgs; `visible`, CUDA_VISIBLE_DEVICES of its process.
+    """`settings` are vLLM's EngineArgs; `visible`, CUDA_VISIBLE_DEVICES of its process; `lora`,
+    what is added to the model for every request.
 
     Raises BackendError where the engine does not start. `schedule` hears what has finished.
     """
 
     def __init__(
-        self, settings: Mapping[str, Any], end_ids: frozenset[int], *, visible: str | None = None
+        self,
+        settings: Mapping[str, Any],
+        end_ids: frozenset[int],
+        *,
+        visible: str | None = None,
+        lora: Adapter | None = None,
     ) -> None:
         from vllm import EngineArgs, LLMEngine
 
         self.schedule: LongestFirst | None = None
         self._end_ids = end_ids
+        self._lora = lora
         self._window = AHEAD * int(settings["max_num_seqs"])
         self._added = 0
         try:
@@ -42,7 +50,7 @@ class Replica:
                 self._engine = LLMEngine.from_engine_args(EngineArgs(**settings))
         except Exception as error:
             # vLLM, torch and the engine process each raise their own; its log has the cause.
-            text = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            text = " ".join((str(error) or type(error).__name__).split())[:300]
             raise BackendError(
                 f"vLLM did not start ({text}); see its log (VLLM_LOGGING_LEVEL=INFO), or {LOWER}"
             ) from error
@@ -75,7 +83,12 @@ class Replica:
         name = str(self._added)
         prompt = TokensPrompt(prompt_token_ids=list(request.prompt_ids))
         with _engine_errors():
-            self._engine.add_request(name, prompt, sampling_params(request, self._end_ids))
+            self._engine.add_request(
+                name,
+                prompt,
+                sampling_params(request, self._end_ids),
+                lora_request=_lora_request(self._lora),
+            )
         return name
 
     def _step(self) -> list[Any]:
@@ -109,6 +122,12 @@ class Replica:
             finish="stop" if stopped else "length",
             effective_temperature=effective_temperature(request.decoding),
         )
+
+
+def _lora_request(lora: Adapter | None) -> Any:
+    from vllm.lora.request import LoRARequest
+
+    return None if lora is None else LoRARequest("adapter", 1, str(lora.path))
 
 
 def sampling_params(request: Request, end_ids: Iterable[int]) -> Any:

@@ -11,16 +11,19 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ssd_eval.adapter import Adapter
 from ssd_eval.backends.base import Generation, Request
 from ssd_eval.backends.chat import ChatBackend, ChatTokenizer
 from ssd_eval.backends.lanes import run_lanes
 from ssd_eval.backends.replica import Replica
 from ssd_eval.backends.schedule import LongestFirst
-from ssd_eval.checkpoint import fingerprint, folder, load_tokenizer, stated_ends
+from ssd_eval.checkpoint import fingerprint, load_tokenizer, stated_ends, whole
 from ssd_eval.errors import BackendError, UsageError
 
 MAX_SEQUENCES = 256  # vLLM's own default for requests decoded at once
 MAX_TEMPERATURE = 2.0  # SamplingParams refuses more
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vllm.config.lora.MaxLoRARanks
 INSTALL = "install it with: pip install 'ssd-eval[vllm]' (CUDA), or see docs/vllm.md for a CPU"
 
 
@@ -75,7 +78,9 @@ def load(
             f"this vLLM runs on {platform}; leave out --device, and choose devices with "
             "CUDA_VISIBLE_DEVICES"
         )
-    path = folder(checkpoint)
+    if dtype not in DTYPES:
+        raise UsageError(f"unknown dtype {dtype!r}; use auto, float32, bfloat16 or float16")
+    path, lora = whole(checkpoint)
     chat = ChatTokenizer(load_tokenizer(checkpoint), stated_ends(path))
     settings: dict[str, Any] = {
         "model": str(path),
@@ -87,6 +92,8 @@ def load(
         "disable_log_stats": True,
         "generation_config": "vllm",
     }
+    if lora is not None:
+        settings |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": _rank(lora)}
     if gpu_memory_utilization is not None:
         settings["gpu_memory_utilization"] = gpu_memory_utilization
     if platform == "cpu":
@@ -98,7 +105,7 @@ def load(
     try:
         for index in range(data_parallel):
             visible = places[index] if places else None
-            replicas.append(Replica(settings, chat.end_ids, visible=visible))
+            replicas.append(Replica(settings, chat.end_ids, visible=visible, lora=lora))
     except BaseException:
         for replica in replicas:
             replica.close()
@@ -117,6 +124,17 @@ def _platform() -> str:
     except ImportError as error:
         raise UsageError(f"vLLM cannot be imported ({error}); {INSTALL}") from error
     return str(current_platform.device_type)
+
+
+def _rank(lora: Adapter) -> int:
+    """The least of the ranks that vLLM makes room for."""
+    fitting = [each for each in RANKS if each >= lora.rank]
+    if not fitting:
+        raise UsageError(
+            f"vLLM takes adapters up to rank {RANKS[-1]}, this one has {lora.rank}; merge it into "
+            "its checkpoint or use --backend hf"
+        )
+    return fitting[0]
 
 
 def _devices(data_parallel: int, tensor_parallel: int) -> list[str]:
