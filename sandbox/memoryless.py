@@ -155,7 +155,10 @@ class _Proof:
         return id(node) in self._noted or (name in CALLED and id(node) in self._called)
 
     def _classdef(self, node: ast.ClassDef) -> bool:
-        return not node.keywords and node.name not in self._held_apart
+        """Of classes alone: a base that is an instance has its class called instead, with the names
+        in the body, annotations among them."""
+        classes = all(isinstance(b, ast.Name) and b.id not in self._assigned for b in node.bases)
+        return classes and not node.keywords and node.name not in self._held_apart
 
     def _yieldfrom(self, _: ast.YieldFrom) -> bool:
         """What is yielded from is closed by a method of its own, at any time after the run."""
@@ -186,9 +189,9 @@ class _Proof:
 
 
 def _assigned(nodes: list[ast.AST]) -> Iterator[str]:
-    """Names that may hold any value; those of classes may, whose decorator or base decides."""
+    """Names that may hold any value; those of classes may, whose decorator decides."""
     for node in nodes:
-        if isinstance(node, ast.ClassDef) and (node.decorator_list or node.bases):
+        if isinstance(node, ast.ClassDef) and node.decorator_list:
             yield node.name
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id

@@ -84,6 +84,16 @@ CLOSED_LATER = (
 )
 
 
+# A base that is an instance has its class called, with the body's annotations: what `typing` made,
+# and keeps for later runs.
+ANNOTATED = (
+    "n = input()\nclass M:\n    def __init__(self, *a):\n        if len(a) > 2:\n"
+    "            for k in a[2]:\n                if 'annot' in k:\n"
+    "                    x = a[2][k]['x']\n                    print('prev', x._name)\n"
+    "                    x._name = n\nclass K(M()):\n    x: List[int]\n"
+)
+
+
 @pytest.fixture(scope="module")
 def pools() -> Iterator[tuple[Pool, Pool]]:
     with Pool(1) as series, Pool(1, series=False) as single:
@@ -103,9 +113,10 @@ def test_a_series_judges_as_single_tests_do(name: str, pools: tuple[Pool, Pool])
     assert (series.status, series.detail) == (single.status, single.detail)
 
 
-def test_no_test_sees_what_an_earlier_one_left_to_be_closed(pools: tuple[Pool, Pool]) -> None:
+@pytest.mark.parametrize("source", [CLOSED_LATER, ANNOTATED])
+def test_no_test_sees_what_an_earlier_one_left(source: str, pools: tuple[Pool, Pool]) -> None:
     tests = [Test("stdin", f"{n}\n", f"prev {n - 1}\n") for n in range(1, 6)]
-    series, single = _outcomes(pools, CLOSED_LATER, tests)
+    series, single = _outcomes(pools, source, tests)
     assert series.tests_passed == single.tests_passed == 0
 
 
@@ -141,6 +152,16 @@ def test_a_lack_that_a_real_run_has_not_ends_the_process() -> None:
                 exec(code, surroundings.fresh("__main__", {"mode"}))
             os._exit(7)
         assert os.waitpid(pid, 0)[1] == 0, source
+
+
+def test_classes_of_classes_stay_fast() -> None:
+    surroundings = Surroundings(child.prepared()["stdin"].__dict__)
+    source = (
+        "class Shape:\n    n = 1\nclass Square(Shape):\n    pass\nclass Big(Square):\n    pass\n"
+        "class Bad(ValueError):\n    pass\nclass Table(dict):\n    pass\n"
+        "def area(s: Square) -> List[Big]:\n    return [s]\n"
+    )
+    assert is_memoryless(source, surroundings)
 
 
 def test_no_more_answers_are_read_than_tests_were_asked() -> None:
