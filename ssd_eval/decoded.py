@@ -43,12 +43,13 @@ def fill(record: NDArray[Any], given: Given, decodings: Sequence[DecodingConfig]
     width = support.columns(decodings, vocabulary)
     narrow = _narrowed(given.read.ranked, width, decodings, vocabulary)
     rest = given.read.tempered
-    cut = support.cut(narrow, decodings, vocabulary, Outside(rest, rest * _doubt(given.logits)))
+    error = support.error(rest, vocabulary, floats(given.logits[:0]).dtype)
+    cut = support.cut(narrow, decodings, vocabulary, Outside(rest, error))
     t = temperatures(decodings, rest)
     _store(record, np.s_[:], _fields(cut, entropy.parts(cut, given.sums), given.whole, t))
     whole = torch.tensor([support.keeps_all(each, vocabulary) for each in decodings])
     _keep_all(record, given, decodings, ~cut.sure & whole.to(rest.device))
-    _widen(record, given, decodings, ~cut.sure & ~whole.to(rest.device))
+    _widen(record, given, decodings, ~cut.sure & ~whole.to(rest.device), error)
 
 
 def blocks(wanted: Tensor, vocabulary: int, cells: int) -> Iterator[Tensor]:
@@ -61,10 +62,6 @@ def blocks(wanted: Tensor, vocabulary: int, cells: int) -> Iterator[Tensor]:
 
 def temperatures(decodings: Sequence[DecodingConfig], like: Tensor) -> Tensor:
     return torch.tensor([effective_temperature(each) for each in decodings]).to(like)
-
-
-def _doubt(logits: Tensor) -> float:
-    return support.DOUBT[str(floats(logits[:0]).dtype)]
 
 
 def _narrowed(
@@ -117,19 +114,28 @@ def _keep_all(
 
 
 def _widen(
-    record: NDArray[Any], given: Given, decodings: Sequence[DecodingConfig], pending: Tensor
+    record: NDArray[Any],
+    given: Given,
+    decodings: Sequence[DecodingConfig],
+    pending: Tensor,
+    error: Tensor,
 ) -> None:
-    """The cells `pending` (bool [rows, decodings]), each row with a ranking of its own."""
+    """The cells `pending` (bool [rows, decodings]), each row with a ranking of its own.
+
+    `error`: of `read.tempered`.
+    """
     rows, columns = pending.nonzero(as_tuple=True)
     if not len(rows):
         return
+    vocabulary, ranked = given.logits.shape[1], given.read.ranked.width
+    asked: dict[int, list[Asked]] = {}
+    each_cell = (each[rows, columns].tolist() for each in (given.read.tempered, error))
+    for row, column, *outside in zip(rows.tolist(), columns.tolist(), *each_cell, strict=True):
+        asked.setdefault(row, []).append(_asked(decodings[column], vocabulary, ranked, *outside))
     kept: list[Kept] = []
-    for row in pending.any(-1).nonzero()[:, 0].tolist():
-        here = pending[row].nonzero()[:, 0].tolist()
-        asked = [_asked(given, decodings[column], row, column) for column in here]
-        width = max(WIDTH, *(2 * each.top_k for each in asked), given.read.ranked.width)
-        kept += nuclei(floats(given.logits[row]), asked, width)
-
+    for row, here in asked.items():
+        width = max(WIDTH, ranked, *(2 * each.top_k for each in here))
+        kept += nuclei(floats(given.logits[row]), here, width)
     t = temperatures(decodings, given.sums.mass)[columns, None]
     cells = rows.numpy(force=True), columns.numpy(force=True)
     for name, value in _of_cells(given, rows, t, kept).items():
@@ -155,14 +161,9 @@ def _of_cells(
     return _fields(cut, parts, entropy.pick(given.whole, rows), temperatures)
 
 
-def _asked(given: Given, decoding: DecodingConfig, row: int, column: int) -> Asked:
-    limited = support.limited(decoding, given.logits.shape[1])
-    rest = float(given.read.tempered[row, column])
-    return Asked(
-        effective_temperature(decoding),
-        decoding.top_k if limited else 0,
-        decoding.top_p,
-        given.read.ranked.width,
-        rest,
-        rest * _doubt(given.logits),
-    )
+def _asked(
+    decoding: DecodingConfig, vocabulary: int, ranked: int, rest: float, error: float
+) -> Asked:
+    top_k = decoding.top_k if support.limited(decoding, vocabulary) else 0
+    t = effective_temperature(decoding)
+    return Asked(t, top_k, decoding.top_p, ranked, rest, error)

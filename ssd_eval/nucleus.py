@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssd_eval import entropy
+from ssd_eval import entropy, support
 from ssd_eval.decoding import MASS_SLACK
-from ssd_eval.support import DOUBT, FLOOR
+from ssd_eval.support import FLOOR
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,11 +90,12 @@ class Leading:
             self._tail = float(mass), float(first)
         return self._tail
 
-    def outside(self, temperature: float) -> float:
-        """Sum of exp(s / T) over the others, in float64."""
+    def outside(self, temperature: float) -> tuple[float, float]:
+        """Sum of exp(s / T) over the others, in float64, and how far off it can be."""
         d = torch.tensor(self._parts[None, : self.others], dtype=torch.float64)
         entropy.shift(d, self._largest(), temperature)
-        return float(entropy.tempered(d, temperature, d))
+        found = entropy.tempered(d, temperature, d)
+        return float(found), float(support.error(found, self.others, torch.float64))
 
     def _largest(self) -> Tensor:
         return torch.tensor([float(self._parts[-1])], dtype=torch.float64)
@@ -163,8 +164,7 @@ def _of_all(leading: Leading, cumulative: Floats, asked: Asked) -> int | None:
         return None
     if size := _edge(cumulative, enough, asked.error):
         return size
-    rest = leading.outside(asked.temperature)
-    error = rest * DOUBT["torch.float64"]
+    rest, error = leading.outside(asked.temperature)
     return _edge(cumulative, share * (cumulative[-1] + rest), error)
 
 

@@ -114,12 +114,18 @@ def _tempered(
     room: entropy.Room, rest: entropy.Rest, decodings: Sequence[DecodingConfig], vocabulary: int
 ) -> Tensor:
     """What `support.cut` needs of the tokens outside; nothing for decodings that keep all."""
-    known = {1.0: rest.mass, 2.0: rest.root}  # exp(d / 2) is the root of exp(d)
+    wanted = {effective_temperature(each) for each in decodings if support.summed(each, vocabulary)}
+    found = {2.0: rest.root, 1.0: rest.mass, 0.5: rest.square}
+    for t in sorted(wanted - found.keys(), reverse=True):
+        if t in found:
+            continue
+        found[t] = entropy.tempered(room.d, t, room.more)
+        while (t := t / 2) in wanted - found.keys():  # exp(d / t) is the square of exp(d / 2t)
+            found[t] = room.more.mul_(room.more).sum(-1).double()
     sums = torch.zeros(len(room.d), len(decodings), dtype=torch.float64, device=room.d.device)
     for place, each in enumerate(decodings):
         if support.summed(each, vocabulary):
-            t = effective_temperature(each)
-            sums[:, place] = known[t] if t in known else entropy.tempered(room.d, t, room.more)
+            sums[:, place] = found[effective_temperature(each)]
     return sums
 
 

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 from ssd_eval.decoding import MASS_SLACK, DecodingConfig, effective_temperature
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
+ROUNDINGS = 50  # of exp and of a sum, with room to spare
 FLOOR = -1e4  # stands for -inf: exp of it is 0, and 0 times it is 0
-# Relative error of a sum of exponentials, with room to spare: rounding of the exponent, of exp and
-# of the addition. torch adds in blocks, so that the error does not grow with the vocabulary.
-DOUBT = {"torch.float32": 2e-5, "torch.float64": 1e-13}
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,20 @@ class Outside:
 
     sums: Tensor
     error: Tensor
+
+
+def error(sums: Tensor, vocabulary: int, dtype: torch.dtype) -> Tensor:
+    """How far off sums of exp(s / T) over up to `vocabulary` tokens can be, taken in `dtype`.
+
+    Each exponent is off by up to four roundings of its own size. Of all weights with a given sum,
+    equal ones suffer most: their exponents are log(vocabulary / sum). exp itself and the addition,
+    which torch does in blocks, cost some roundings more.
+    """
+    import torch
+
+    unit = torch.finfo(dtype).eps / 2
+    exponent = (vocabulary / sums.clamp(min=torch.finfo(sums.dtype).tiny)).log()
+    return sums * unit * (4 * exponent + ROUNDINGS)
 
 
 def rank(logits: Tensor, width: int) -> Ranked:

@@ -141,6 +141,23 @@ def test_residual_of_the_float64_path_is_below_1e_9(configs: list[DecodingConfig
         assert np.abs(rows[name]["residual"]).max() < 1e-9
 
 
+@pytest.mark.parametrize("configs", [LIMITED, NUCLEUS, WHOLE], ids="kpw")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("spread", [0.5, 4.0, 12.0])
+def test_residual_of_fast_logits_is_below_1e_4_of_the_loss(
+    configs: list[DecodingConfig], dtype: torch.dtype, spread: float
+) -> None:
+    """As computed, and of the four terms as they are stored, in float32."""
+    torch.manual_seed(1)
+    base, distilled = (torch.randn(40, 2000).mul_(spread).to(dtype) for _ in range(2))
+    rows = measures.measure(base, distilled, torch.arange(40), configs)
+    for name in ("base", "distilled"):
+        loss = rows[name]["cross_entropy"]
+        assert (np.abs(rows[name]["residual"]) < 1e-4 * loss).all()
+        terms = [rows[name][each] for each in ("compression", "reshaping", "alignment")]
+        assert (np.abs(loss - sum(terms) - rows["constant"]) < 1e-4 * loss).all()
+
+
 def test_tail_of_a_sharp_position_is_not_lost_in_float32() -> None:
     """Kept mass 1 - 1e-9 rounds to 1; the tail's mass and entropy are still those it has."""
     logits = torch.full((1, 1000), -21.0)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ssd_eval import decoding, support
+from ssd_eval import decoding, entropy, support
 from ssd_eval.decoding import DecodingConfig
 
 CONFIGS = st.builds(
@@ -38,7 +38,7 @@ def cut(logits: Tensor, configs: Sequence[DecodingConfig], width: int) -> suppor
         for each in configs
     ]
     rest = torch.stack(sums, 1)
-    outside = support.Outside(rest, rest * support.DOUBT[str(logits.dtype)])
+    outside = support.Outside(rest, support.error(rest, logits.shape[1], logits.dtype))
     return support.cut(ranked, configs, logits.shape[1], outside)
 
 
@@ -126,3 +126,22 @@ def test_sums_are_those_of_the_kept_tokens() -> None:
     w = (s / 1.7).exp() * decoding.support(logits, config)
     for power, sums in enumerate((found.mass, found.first, found.second)):
         torch.testing.assert_close(sums[:, 0], (w * s**power).sum(-1), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5, 3.0, 6.0, 25.0])
+@pytest.mark.parametrize("temperature", [0.4, 0.9, 1.3, 2.6])
+def test_sums_of_either_precision_are_as_near_as_is_said(spread: float, temperature: float) -> None:
+    """Taken as `passes` takes them: as the square of the sum's terms at twice the temperature."""
+    torch.manual_seed(int(10 * spread))
+    logits = torch.randn(8, 50_000) * spread
+    wide = logits.double()
+    exact = ((wide - wide.amax(-1, keepdim=True)) / temperature).exp().sum(-1)
+    for dtype in (torch.float32, torch.float64):
+        d = logits.to(dtype) - logits.amax(-1, keepdim=True).to(dtype)
+        room = torch.empty_like(d)
+        once = entropy.tempered(d, temperature, room)
+        entropy.tempered(d, 2 * temperature, room)
+        squared = room.mul_(room).sum(-1).double()
+        for found in (once, squared):
+            gap = (found - exact).abs() / support.error(exact, 50_000, dtype)
+            assert float(gap.max()) < (0.5 if dtype == torch.float32 else 1)
