@@ -70,7 +70,6 @@ class Leading:
         self._parts: NDArray[Any] = row.cpu().numpy().copy()
         self.others = len(self._parts)  # how many are not sorted yet: the first ones
         self.shifted = self.e = np.empty(0)
-        self._tail: tuple[float, float] | None = None
 
     def widen(self, width: int) -> None:
         """The `width` largest are sorted."""
@@ -80,15 +79,13 @@ class Leading:
         self._parts[self.others : before].sort()
         values = self._parts[self.others :][::-1].astype(np.float64)
         self.shifted = values - values[0]
-        self.e, self._tail = _exp(self.shifted), None
+        self.e = _exp(self.shifted)
 
     def tail(self) -> tuple[float, float]:
-        """Sums of e and e·s over the others, in the row's own precision."""
-        if self._tail is None:
-            d = entropy.shift(torch.tensor(self._parts[None, : self.others]), self._largest())
-            mass, first = entropy.tail(d)
-            self._tail = float(mass), float(first)
-        return self._tail
+        """Sums of e and e·s over the others, in the row's own precision; they are lost by it."""
+        d = torch.from_numpy(self._parts[None, : self.others])
+        mass, first = entropy.tail(entropy.shift(d, self._largest()))
+        return float(mass), float(first)
 
     def outside(self, temperature: float) -> tuple[float, float]:
         """Sum of exp(s / T) over the others, in float64, and how far off it can be."""
@@ -103,27 +100,28 @@ class Leading:
 
 def nuclei(row: Tensor, asked: Sequence[Asked], width: int) -> list[Kept]:
     """`row`: logits [vocabulary], float32 or float64; `width`: how many are sorted first."""
-    leading, found = Leading(row), dict[Asked, Kept]()
-    while len(found) < len(asked):
+    leading, sizes = Leading(row), dict[Asked, int]()
+    while len(sizes) < len(asked):
         leading.widen(width)
         for each in asked:
-            if each not in found and (kept := _kept(leading, each)):
-                found[each] = kept
+            if each not in sizes and (size := _size(leading, each)):
+                sizes[each] = size
         width *= WIDER
-    return [found[each] for each in asked]
+    tail = leading.tail()
+    return [_kept(leading, each.temperature, sizes[each], tail) for each in asked]
 
 
-def _kept(leading: Leading, asked: Asked) -> Kept | None:
+def _size(leading: Leading, asked: Asked) -> int | None:
     """None where more have to be sorted."""
-    s = leading.shifted
-    weights = _exp(s / asked.temperature)
-    cumulative = torch.from_numpy(weights).cumsum(0).numpy()
-    size = (_of_the_k if asked.top_k else _of_all)(leading, cumulative, asked)
-    if size is None:
-        return None
-    head, after = s[:size], np.maximum(s[size:], FLOOR)
-    w, e, others = weights[:size], leading.e[:size], leading.e[size:]
-    mass, first = leading.tail()
+    weights = torch.from_numpy(leading.shifted / asked.temperature).exp_()
+    cumulative = weights.cumsum_(0).numpy()
+    return (_of_the_k if asked.top_k else _of_all)(leading, cumulative, asked)
+
+
+def _kept(leading: Leading, temperature: float, size: int, tail: tuple[float, float]) -> Kept:
+    """`tail`: of the others."""
+    head, after = leading.shifted[:size], np.maximum(leading.shifted[size:], FLOOR)
+    w, e, others = _exp(head / temperature), leading.e[:size], leading.e[size:]
     return Kept(
         size=size,
         mass=float(w.sum()),
@@ -131,8 +129,8 @@ def _kept(leading: Leading, asked: Asked) -> Kept | None:
         second=float(w @ head**2),
         head_mass=float(e.sum()),
         head_first=float(e @ head),
-        tail_mass=float(others.sum()) + mass,
-        tail_first=float(others @ after) + first,
+        tail_mass=float(others.sum()) + tail[0],
+        tail_first=float(others @ after) + tail[1],
     )
 
 
