@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 COLOURS = {"better": "green", "worse": "red", "inconclusive": "yellow"}
+SENTENCE = 50  # characters from which a cell of a LaTeX table is wrapped
 SEES = "sees x pp: the smallest effect this run could see"
 MARKS = {"better": "+", "worse": "-", "inconclusive": "o"}
 _LATEX = {
@@ -102,7 +103,7 @@ def latex(sheet: Sheet) -> str:
         r"\begin{table}[t]",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"\caption{{{_tex(sheet.title)}}}",
-        r"\begin{tabular}{l" + "r" * (len(sheet.columns) - 1) + "}",
+        rf"\begin{{tabular}}{{{_tex_columns(sheet)}}}",
         r"\toprule",
         *_tex_heads(sheet),
         r"\midrule",
@@ -275,6 +276,20 @@ def _escaped(text: str) -> str:
     for each in "\\`*_[]<>|~":
         text = text.replace(each, f"\\{each}")
     return " ".join(text.split())
+
+
+def _tex_columns(sheet: Sheet) -> str:
+    """Labels left, numbers right; sentences wrapped, as wide as they are long."""
+    longest = [
+        max((len(cell) for cell in column if isinstance(cell, str)), default=0)
+        for column in zip(*sheet.rows, strict=True)
+    ]
+    sentences = [length for length in longest if length > SENTENCE]
+    specs = ["l", *"r" * (len(sheet.columns) - 1)]
+    for place, length in enumerate(longest):
+        if length > SENTENCE:
+            specs[place] = rf"p{{{0.9 * length / sum(sentences):.2f}\linewidth}}"
+    return "".join(specs)
 
 
 def _tex_heads(sheet: Sheet) -> list[str]:

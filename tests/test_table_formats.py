@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from synthetic_sweep import usual
+from test_claims import measured
 from test_grid import grid, hill
 
 from ssd_eval import paper, rounding, sheets, stats, table_formats
+from ssd_eval.claim_tables import claim_sheets
 from ssd_eval.errors import RunFolderError
 from ssd_eval.grid_sheets import grid_sheets
 from ssd_eval.sheets import Column, Sheet, Value
@@ -58,9 +60,10 @@ def test_latex_is_well_formed_and_every_row_has_every_column(sheet: Sheet) -> No
     text = latex(sheet)
     assert balanced(text)
     assert text.isascii()
-    columns = re.search(r"\\begin\{tabular\}\{(l?r*)\}", text)
+    one = r"(?:l|r|p\{[\d.]+\\linewidth\})"
+    columns = re.search(rf"\\begin\{{tabular\}}\{{({one}+)\}}", text)
     assert columns is not None
-    assert len(columns[1]) == len(sheet.columns)
+    assert len(re.findall(one, columns[1])) == len(sheet.columns)
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
     assert len(body) == len(sheet.rows)
     for nested in body:
@@ -76,8 +79,8 @@ def test_latex_is_well_formed_and_every_row_has_every_column(sheet: Sheet) -> No
 def test_latex_compiles_and_fits_the_page(tmp_path: Path) -> None:
     packages = "\\usepackage{booktabs,xcolor}\\usepackage[margin=1in]{geometry}"
     head = f"\\documentclass{{article}}{packages}\\begin{{document}}\n"
-    grids = grid_sheets(grid(hill(0.8), hill(0.4)))
-    body = "".join(map(latex, [hostile(), *sweep_sheets(usual()), *grids]))
+    others = [*grid_sheets(grid(hill(0.8), hill(0.4))), *claim_sheets(measured())]
+    body = "".join(map(latex, [hostile(), *sweep_sheets(usual()), *others]))
     (tmp_path / "t.tex").write_text(head + body + "\\end{document}\n")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
