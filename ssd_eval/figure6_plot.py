@@ -118,11 +118,18 @@ def _line(
     lows = [m if e.low is None else e.low for m, (_, e) in zip(means, drawn, strict=True)]
     highs = [m if e.high is None else e.high for m, (_, e) in zip(means, drawn, strict=True)]
     places = [at for at, _ in drawn]
-    axes.plot(places, means, clip_on=False, **style)
+    # An empty line that is not clipped counts as a point at the figure's corner.
+    axes.plot(places, means, clip_on=not drawn, **style)
     band(axes, places, lows, highs, style)
 
 
 def _dress(axes: Axes, title: str) -> None:
+    import numpy as np
+
+    if all(not np.size(line.get_xdata()) for line in axes.lines):
+        axes.text(0.5, 0.5, "no such positions", transform=axes.transAxes, ha="center")
+        axes.set_xticks([])
+        axes.set_yticks([])
     axes.set_title(title, fontsize="small")
     axes.tick_params(labelsize="small")
     axes.xaxis.label.set_fontsize("small")

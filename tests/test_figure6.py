@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,15 @@ def test_json_holds_every_table_and_no_nan(sums: Sums) -> None:
     assert len(found["groups"]["fork"]["beyond_rank"]["base"]) == 60
     assert len(found["groups"]["lock"]["by_decoding"]) == 3
     assert found["largest_residual"] < 1e-9
+
+
+def test_picture_without_forks_is_laid_out_and_says_so(folder: Path, tmp_path: Path) -> None:
+    none = figure6.collect(folder, Rule("threshold", 1e9))
+    assert none.counts[2] == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib's: a layout that could not be applied
+        _, svg = figure6_plot(none, tmp_path)
+    assert svg.read_text().count("<!-- no such positions -->") == 3
 
 
 def test_picture_has_all_panels_and_is_the_same_each_time(sums: Sums, tmp_path: Path) -> None:
