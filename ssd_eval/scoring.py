@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from benchmarks import registry
 from benchmarks.base import Chosen, identity
@@ -69,6 +69,14 @@ class Scored:
         }
 
 
+class _Rules(TypedDict):
+    """What decides verdicts, alike for every extractor."""
+
+    limits: Limits
+    profile: Profile
+    float_tolerance: float
+
+
 def score_file(
     file: Path,
     *,
@@ -95,6 +103,40 @@ def score_file(
     """
     import os
 
+    _check(cpu_limit, memory_limit, all_tests, profile, float_tolerance)
+    limits = Limits(cpu_s=cpu_limit, memory_mb=memory_limit)
+    loaded = registry.load(benchmark, data_dir=data_dir, tests=tests, exclude_errata=exclude_errata)
+    whole = loaded.problems()
+    problems = {problem.id: problem for problem in whole}
+    skipped: list[str] | None = [] if skip_others else None
+    programs = read(file, problems, extractor, skipped)
+    asked = {name: problems[name] for name in dict.fromkeys(p.problem_id for p in programs)}
+    with (
+        Pool(workers or os.cpu_count() or 1, limits, unsafe=bool(unsafe)) as pool,
+        progress.stage("grade", len(programs)) as stage,
+    ):
+        rules = _Rules(limits=limits, profile=profile, float_tolerance=float_tolerance)
+        verdicts = []
+        for verdict in grade_programs(programs, asked, pool, all_tests=all_tests, **rules):
+            verdicts.append(verdict)
+            stage.advance()
+        described = {
+            **pool.describe(),
+            "profile": profile,
+            "float_tolerance": float_tolerance,
+            "extractor": extractor,
+        }
+        others = compared(programs, asked, pool, **rules) if compare_extractors else ()
+    place = {name: number for number, name in enumerate(asked)}
+    verdicts.sort(key=lambda verdict: (place[verdict.key.problem_id], verdict.key.sample))
+    metrics = summary(collect(verdicts, asked), k)
+    of = identity(loaded, whole)
+    return Scored(tuple(verdicts), metrics, described, of, others, len(skipped or ()))
+
+
+def _check(
+    cpu_limit: float, memory_limit: int, all_tests: bool, profile: Profile, float_tolerance: float
+) -> None:
     if not (cpu_limit > 0 and memory_limit > 0):
         raise UsageError("--cpu-limit and --memory-limit must be positive")
     if all_tests and profile != "faithful":
@@ -107,53 +149,6 @@ def score_file(
         raise UsageError(
             f"--float-tolerance is for the faithful profile: {profile} has rules of its own"
         )
-    limits = Limits(cpu_s=cpu_limit, memory_mb=memory_limit)
-    loaded = registry.load(benchmark, data_dir=data_dir, tests=tests, exclude_errata=exclude_errata)
-    whole = loaded.problems()
-    problems = {problem.id: problem for problem in whole}
-    skipped: list[str] | None = [] if skip_others else None
-    programs = read(file, problems, extractor, skipped)
-    asked = {name: problems[name] for name in dict.fromkeys(p.problem_id for p in programs)}
-    with (
-        Pool(workers or os.cpu_count() or 1, limits, unsafe=bool(unsafe)) as pool,
-        progress.stage("grade", len(programs)) as stage,
-    ):
-        verdicts = []
-        graded = grade_programs(
-            programs,
-            asked,
-            pool,
-            limits=limits,
-            all_tests=all_tests,
-            profile=profile,
-            float_tolerance=float_tolerance,
-        )
-        for verdict in graded:
-            verdicts.append(verdict)
-            stage.advance()
-        described = {
-            **pool.describe(),
-            "profile": profile,
-            "float_tolerance": float_tolerance,
-            "extractor": extractor,
-        }
-        others = (
-            compared(
-                programs,
-                asked,
-                pool,
-                limits=limits,
-                profile=profile,
-                float_tolerance=float_tolerance,
-            )
-            if compare_extractors
-            else ()
-        )
-    place = {name: number for number, name in enumerate(asked)}
-    verdicts.sort(key=lambda verdict: (place[verdict.key.problem_id], verdict.key.sample))
-    metrics = summary(collect(verdicts, asked), k)
-    of = identity(loaded, whole)
-    return Scored(tuple(verdicts), metrics, described, of, others, len(skipped or ()))
 
 
 def score_table(scored: Scored) -> Group:
