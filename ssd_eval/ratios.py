@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Ratio:
-    """`mean` is None where nothing was counted, the limits where fewer than two clusters were."""
+    """`mean` is None where nothing was counted, the limits without two clusters that have any."""
 
     mean: float | None
     low: float | None
@@ -35,7 +35,7 @@ def ratio(parts: Sequence[float], wholes: Sequence[float], clusters: Sequence[st
     if total == 0:
         return Ratio(None, None, None)
     mean = float(sum(parts)) / total
-    half = _half_width(_residuals(parts, wholes, clusters))
+    half = _half_width(_residuals(parts, wholes, clusters), _counted(wholes, clusters))
     if half is None:
         return Ratio(mean, None, None)
     return Ratio(mean, max(0.0, mean - half), min(1.0, mean + half))
@@ -50,7 +50,9 @@ def change(
     if not sum(before[1]) or not sum(after[1]):
         return Ratio(None, None, None)
     mean = sum(after[0]) / sum(after[1]) - sum(before[0]) / sum(before[1])
-    half = _half_width(_residuals(*after, clusters) - _residuals(*before, clusters))
+    pulls = _residuals(*after, clusters) - _residuals(*before, clusters)
+    counted = min(_counted(before[1], clusters), _counted(after[1], clusters))
+    half = _half_width(pulls, counted)
     if half is None:
         return Ratio(mean, None, None)
     return Ratio(mean, max(-1.0, mean - half), min(1.0, mean + half))
@@ -63,9 +65,14 @@ def _residuals(parts: Sequence[float], wholes: Sequence[float], clusters: Sequen
     return np.bincount(places(clusters), weights=pull).astype(np.float64)
 
 
-def _half_width(residuals: Floats) -> float | None:
-    count = residuals.size
-    if count < 2:
+def _counted(wholes: Sequence[float], clusters: Sequence[str]) -> int:
+    """Clusters that have anything: the others say nothing of the spread."""
+    sums = np.bincount(places(clusters), weights=np.asarray(wholes, float))
+    return int((sums > 0).sum())
+
+
+def _half_width(residuals: Floats, counted: int) -> float | None:
+    if counted < 2:
         return None
-    se = math.sqrt(count / (count - 1) * float((residuals**2).sum()))
-    return se * t_quantile((1 + LEVEL) / 2, count - 1)
+    se = math.sqrt(counted / (counted - 1) * float((residuals**2).sum()))
+    return se * t_quantile((1 + LEVEL) / 2, counted - 1)

@@ -98,6 +98,14 @@ def test_entropy_among_samples_corrects_for_their_number() -> None:
     assert entropy_among(Node(0, (0, 1), {1: 1, 2: 1})) == pytest.approx(np.log(2) + 0.25)
 
 
+def test_a_ratio_of_one_cluster_has_no_interval_however_many_others_are_empty() -> None:
+    one = ratio([0.0, 0.0, 0.0], [9.0, 0.0, 0.0], ["a", "b", "c"])
+    assert (one.mean, one.low, one.high) == (0.0, None, None)
+    both = ([5.0, 3.0, 0.0], [9.0, 9.0, 0.0])
+    assert ratio(*both, ["a", "b", "c"]) == ratio(both[0][:2], both[1][:2], ["a", "b"])
+    assert change(([0.0, 0.0], [9.0, 0.0]), ([5.0, 3.0], [9.0, 9.0]), ["a", "b"]).low is None
+
+
 def test_ratios_interval_covers_and_is_clustered() -> None:
     rng = np.random.default_rng(0)
     covered = 0
