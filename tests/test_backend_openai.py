@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ssd_eval import backends
-from ssd_eval.backends import openai
+from ssd_eval.backends import openai, pulse
 from ssd_eval.backends.base import Request
 from ssd_eval.decoding import DecodingConfig
 from ssd_eval.errors import BackendError, UsageError
@@ -115,14 +115,17 @@ def test_text_is_encoded_where_no_token_ids_come_back(server: Server) -> None:
     assert backend.decode(generation.token_ids) == "print(1)"
 
 
-@pytest.mark.parametrize("failure", [(500, b"oops"), (429, b"slow down"), None])
+ABORTED = 200, b'{"choices": [{"text": "", "token_ids": [40], "finish_reason": "abort"}]}'
+
+
+@pytest.mark.parametrize("failure", [(500, b"oops"), (429, b"slow down"), ABORTED, None])
 def test_a_server_that_stumbles_is_asked_again(server: Server, failure: Answer | None) -> None:
     server.answer = lambda body, n: right(body) if n > 2 else failure
     assert len(list(loaded(server).generate([request()]))) == 1
 
 
 BAD: dict[str, tuple[Callable[[dict[str, Any]], Answer | None], str]] = {
-    "down": (lambda body: (500, b"engine dead"), r"failed 4 times \(status 500: engine dead\)"),
+    "down": (lambda body: (500, b"engine\ndead"), r"failed 4 times \(status 500: engine dead\)"),
     "dropped": (lambda body: None, r"failed 4 times"),
     "no JSON": (lambda body: (200, b"<html>"), "no JSON"),
     "truncated": (lambda body: (200, right(body)[1][:-9]), "no JSON"),
@@ -138,7 +141,11 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], Answer | None], str]] = {
     "no object": (lambda body: (200, b"[]"), "another shape"),
     "null": (lambda body: (200, b"null"), "another shape"),
     "too many": (lambda body: right(body, token_ids=[1] * 10), "10 of 9 tokens"),
-    "aborted": (lambda body: right(body, finish_reason="abort"), "'abort'"),
+    "aborted": (
+        lambda body: right(body, finish_reason="abort"),
+        r"failed 4 times \(it aborted the completion\)",
+    ),
+    "filtered": (lambda body: right(body, finish_reason="content_filter"), "'content_filter'"),
 }  # fmt: skip
 
 
@@ -170,6 +177,28 @@ def test_one_answer_that_never_comes_does_not_hold_up_the_end(server: Server) ->
     took = time.monotonic() - began
     released.set()
     assert took < 30
+
+
+def test_a_server_that_closed_its_port_and_answers_nothing_is_noticed(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As vLLM's server does that was told to end while completions were at work."""
+    monkeypatch.setattr(pulse, "EVERY", 0.05)
+    released = threading.Event()
+
+    def answer(body: dict[str, Any], number: int) -> Answer:
+        if number == 2:
+            server.http.shutdown()
+            server.http.socket.close()
+        released.wait(60)
+        return right(body)
+
+    server.answer = answer
+    with pytest.raises(BackendError, match=r"failed 4 times \(ConnectError.*is kept") as caught:
+        list(loaded(server, batch_size=2).generate([request(0), request(1)]))
+    assert not released.is_set()
+    released.set()
+    assert "\n" not in str(caught.value)
 
 
 def test_a_refusal_gives_the_servers_reason(server: Server) -> None:

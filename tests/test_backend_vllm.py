@@ -111,12 +111,14 @@ def test_an_adapters_texts_are_those_of_its_merged_weights(ours: Backend, tmp_pa
     finally:
         loaded.close()
     same = sum(found[key] == expected[key] for key in expected)
+    changed = sum(plain[key.problem_id] != ids for key, ids in expected.items())
+    print(f"of 12 texts {same} are the merged weights', {changed} are not the base's")
     assert same >= 11  # sums in another order: one text in twelve may part at a near tie
-    assert sum(plain[key.problem_id] != ids for key, ids in expected.items()) > 3
+    assert changed >= 6
 
 
 def adapter_of_the_organism(folder: Path) -> Path:
-    """Random, of rank 4 on all layers, small enough that texts stay texts."""
+    """Random, of rank 4 on all layers: most greedy texts change, and stay texts."""
     import torch
     from safetensors.torch import save_file
 
@@ -134,7 +136,7 @@ def adapter_of_the_organism(folder: Path) -> Path:
         for name, width in shapes.items():
             place = f"base_model.model.model.layers.{layer}.{name}"
             tensors[f"{place}.lora_A.weight"] = torch.randn(4, width, generator=draw) / width**0.5
-            tensors[f"{place}.lora_B.weight"] = torch.randn(192, 4, generator=draw) * 0.02
+            tensors[f"{place}.lora_B.weight"] = torch.randn(192, 4, generator=draw) * 0.2
     save_file(tensors, folder / "adapter_model.safetensors")
     return folder
 

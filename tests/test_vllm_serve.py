@@ -69,7 +69,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             time.sleep(1)
     yield Served(process, f"{url}/v1", folder)
     process.terminate()
-    process.wait(60)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:  # it waits for the connections that it left unanswered
+        process.kill()
+        process.wait()
 
 
 def planned(backend: backends.Backend, decoding: DecodingConfig, samples: int) -> list[Request]:

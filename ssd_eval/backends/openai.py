@@ -18,6 +18,7 @@ from typing import Any
 from ssd_eval.backends.base import Generation, Request
 from ssd_eval.backends.chat import ChatBackend, ChatTokenizer
 from ssd_eval.backends.lanes import run_lanes
+from ssd_eval.backends.pulse import Pulse
 from ssd_eval.backends.replica import decoding_fields
 from ssd_eval.backends.schedule import LongestFirst
 from ssd_eval.backends.vllm import MAX_TEMPERATURE
@@ -61,8 +62,9 @@ class OpenAIBackend(ChatBackend):
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Generation]:
         schedule = LongestFirst(requests)
-        lanes = [_Lane(self, schedule) for _ in range(self._in_flight)]
-        yield from run_lanes(lanes, schedule, PATIENCE)
+        pulse = Pulse(str(self._client.base_url.join("models")), self._in_flight, TRIES, KEPT)
+        lanes = [_Lane(self, schedule, pulse) for _ in range(self._in_flight)]
+        yield from run_lanes([*lanes, pulse], schedule, PATIENCE, pulse.stop)
 
     def close(self) -> None:
         self._client.close()
@@ -125,15 +127,17 @@ class OpenAIBackend(ChatBackend):
 class _Lane:
     """One request at a time: as many lanes as requests are in flight."""
 
-    def __init__(self, backend: OpenAIBackend, schedule: LongestFirst) -> None:
+    def __init__(self, backend: OpenAIBackend, schedule: LongestFirst, pulse: Pulse) -> None:
         self._backend = backend
         self._schedule = schedule
+        self._pulse = pulse
 
     def run(self, requests: Iterable[Request]) -> Iterator[Generation]:
         for request in requests:
             generation = self._backend.draw(request)
             self._schedule.finished(request, len(generation.token_ids))
             yield generation
+        self._pulse.lane_ended()
 
 
 def load(
@@ -204,7 +208,7 @@ def _served(client: Any, checkpoint: str, base_url: str) -> str:
 
 
 def _post(client: Any, path: str, body: dict[str, Any]) -> Any:
-    """The answer's JSON; tries again where the server fails or drops the connection."""
+    """The answer's JSON; tries again where the server fails, aborts or drops the connection."""
     import httpx2 as httpx
 
     reason = ""
@@ -216,10 +220,22 @@ def _post(client: Any, path: str, body: dict[str, Any]) -> Any:
         except httpx.TransportError as error:
             reason = f"{type(error).__name__}: {error}"
             continue
-        if answer.status_code < 500 and answer.status_code != 429:
-            return _read(answer)
-        reason = f"status {answer.status_code}: {answer.text[:200]}"
+        if answer.status_code >= 500 or answer.status_code == 429:
+            reason = f"status {answer.status_code}: {' '.join(answer.text.split())[:200]}"
+            continue
+        found = _read(answer)
+        if not _aborted(found):
+            return found
+        reason = "it aborted the completion"
     raise BackendError(f"the server failed {TRIES} times ({reason.strip()}); {KEPT}")
+
+
+def _aborted(answer: Any) -> bool:
+    """What vLLM's server says, with status 200, of completions at work when it is told to end."""
+    try:
+        return any(choice["finish_reason"] == "abort" for choice in answer["choices"])
+    except (KeyError, TypeError):
+        return False  # another shape, which is refused by name
 
 
 def _read(answer: Any) -> Any:
