@@ -240,16 +240,21 @@ class _Worker:
 
 
 def _end(workers: list[_Worker], todo: queue.SimpleQueue[Task | None]) -> None:
-    with suppress(queue.Empty):
-        while True:
-            task = todo.get_nowait()
-            if task is not None:
-                task[1].put(SandboxError("the pool was closed before the program's turn"))
+    _empty(todo)
     for worker in workers:
         worker.end()
         todo.put(None)
     for worker in workers:
         worker.thread.join()
+    _empty(todo)  # a worker that never began took no last word: the next tier's would
+
+
+def _empty(todo: queue.SimpleQueue[Task | None]) -> None:
+    with suppress(queue.Empty):
+        while True:
+            task = todo.get_nowait()
+            if task is not None:
+                task[1].put(SandboxError("the pool was closed before the program's turn"))
 
 
 class _Alone:

@@ -130,7 +130,7 @@ def test_tier_c_limits_resources() -> None:
 WITHOUT = """
 import struct, sys
 from sandbox import linux, seccomp
-from sandbox.base import SandboxError
+from sandbox.base import Job, SandboxError, Test
 denied = [int(each) for each in sys.argv[2].split(",")]
 code = [seccomp._load(0)]
 for number in denied:
@@ -140,8 +140,10 @@ linux.install_filter(b"".join([*code, seccomp._returning(seccomp.ALLOW)]))
 from sandbox.pool import Pool
 options = eval(sys.argv[1])
 try:
-    with Pool(1, **options) as pool:
-        print("tier", pool.tier)
+    with Pool(2, **options) as pool:
+        job = Job("j", "print(input())", (Test("stdin", "1", "1"),))
+        outcomes = list(pool.run([job, job]))
+        print("tier", pool.tier, *(each.status for each in outcomes))
 except SandboxError as error:
     print("refused", error)
 """
@@ -151,7 +153,7 @@ LANDLOCK = 444
 
 
 def without(options: str, *denied: int) -> str:
-    """What a Pool says on a machine that lacks some system calls."""
+    """What a Pool says and does on a machine that lacks some system calls."""
     result = subprocess.run(
         [sys.executable, "-c", WITHOUT, options, ",".join(map(str, denied))],
         capture_output=True,
@@ -164,8 +166,8 @@ def without(options: str, *denied: int) -> str:
 
 
 @pytest.mark.parametrize("missing", [UNSHARE, MOUNT])
-def test_without_namespaces_or_mounts_tier_b_is_taken_and_named(missing: int) -> None:
-    assert without("{}", missing) == "tier B"
+def test_without_namespaces_or_mounts_tier_b_is_taken_and_named_and_grades(missing: int) -> None:
+    assert without("{}", missing) == "tier B passed passed"
 
 
 def test_tier_that_was_asked_for_is_not_replaced() -> None:
@@ -181,7 +183,7 @@ def test_nothing_left_is_refused_with_the_fix_unless_unsafe() -> None:
     assert "\n" not in answer
     for word in ("tier A: ", "tier B: ", "max_user_namespaces", "--unsafe"):
         assert word in answer
-    assert without("{'unsafe': True}", UNSHARE, LANDLOCK) == "tier C"
+    assert without("{'unsafe': True}", UNSHARE, LANDLOCK) == "tier C passed passed"
 
 
 def test_other_platforms_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
