@@ -10,6 +10,7 @@ None where they differ. Prefill and everything else stay with the model.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -71,6 +72,11 @@ class Decoder:
         self._norm = _norm(body.norm)
         self._head = _joined(model.lm_head)
         self._turns = self._turn(0)
+
+    def weights(self) -> list[Tensor]:
+        """What rows are multiplied by, [outputs, inputs] each."""
+        layers = [(each.heads, each.out, each.gates, each.down) for each in self._layers]
+        return [each.weight for each in (*chain.from_iterable(layers), self._head)]
 
     @torch.inference_mode()
     def __call__(self, tokens: Tensor, positions: Tensor, tiers: Tiers) -> Tensor:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ssd_eval.backends import forked
+from ssd_eval.backends.alike import alike_from
 from ssd_eval.backends.attention import use_grouped_attention
 from ssd_eval.backends.base import Generation, Request
 from ssd_eval.backends.batch import Batch
@@ -31,9 +32,6 @@ from ssd_eval.errors import BackendError, out_of_memory
 BATCH_SIZE = 64  # measured: 128 is 6 % faster on the organism and has twice the tail
 SMALL = 50_000_000  # parameters below which one core is best served by one thread
 MAX_LANES = 2  # more were not measured
-# Up from four rows matrix kernels treat a row alike whatever the number of rows; below, they
-# switch to others whose last bits differ. Smaller batches are filled up with idle rows.
-MIN_SLOTS = 8
 PREFILL_BYTES = 256 * 2**20
 UNLIMITED = 2**31  # where config.json states no context length
 
@@ -64,6 +62,7 @@ class HFBackend(ChatBackend):
         self._decoder = decoder(model)
         use_grouped_attention(model)
         self._prefill: Prefill | None = Prefill(model, PREFILL_BYTES)
+        self._least = 0  # not tried yet
 
     @property
     def context_length(self) -> int:
@@ -86,11 +85,14 @@ class HFBackend(ChatBackend):
     def _batch(self) -> Batch:
         if self._model is None or self._prefill is None:
             raise BackendError("the hf backend is closed; load it again")
-        slots = max(self._batch_size, MIN_SLOTS)
+        if not self._least:  # here, since threads may differ from those that loaded the model
+            joined = self._decoder.weights() if self._decoder else ()
+            self._least = alike_from(self._model, joined)
+        slots = max(self._batch_size, self._least)  # a smaller batch is filled up with idle rows
         return Batch(
             self._rows(slots),
             slots=slots,
-            least=MIN_SLOTS,
+            least=self._least,
             prefill=self._prefill,
             end_ids=self._chat.end_ids,
             stopped=self._chat.stopped,
