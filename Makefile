@@ -46,7 +46,7 @@ $(VLLM_STAMP): pyproject.toml
 	touch $@
 
 test-vllm: $(VLLM_STAMP)
-	VLLM_CPU_KVCACHE_SPACE=1 .venv-vllm/bin/python -m pytest -n 0 -m vllm
+	.venv-vllm/bin/python -m pytest -n 0 -m vllm
 
 # Needs Debian's chromium and chromium-driver, or others of these names on the PATH.
 test-browser: $(STAMP)

@@ -7,14 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,18 +25,11 @@ from ssd_eval.errors import BackendError, UsageError
 from ssd_eval.records import SampleKey
 from ssd_eval.sample import plan, stream
 
-ROOT = Path(__file__).parents[1]
 real = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
 pytestmark = pytest.mark.vllm
 GREEDY, USUAL = DecodingConfig(0.0), DecodingConfig(1.0, 20, 0.8)
-COMMAND = [sys.executable, "-c", "import cli; cli.main()"]
 DRAWS = 20_000
 PROBLEMS = Micro().problems()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _little_memory() -> None:
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 
 
 @pytest.fixture(scope="module")
@@ -323,17 +310,29 @@ def test_twenty_thousand_draws_of_either_engine_are_from_our_distribution(
     engine: Backend, ours: Any, places: list[tuple[int, ...]], decoding: DecodingConfig
 ) -> None:
     """Each engine against the exact distribution; Holm over the three configs, for its first."""
-    import torch
-
-    with torch.inference_mode():
-        logits = ours._model(torch.tensor([places[0]])).logits[0, -1:].double()
-    expected = truncate(logits, decoding).exp()[0].numpy() * DRAWS
+    place, expected = the_widest(ours, places[::10], decoding)
+    common = int((expected >= 5).sum())
+    assert common >= 5  # else it would be no choice
     for name, drawing in (("vllm", engine), ("hf", ours)):
-        counts = drawn_tokens(drawing, places[0], decoding, ours)
+        counts = drawn_tokens(drawing, place, decoding, ours)
         assert counts[expected == 0].sum() == 0
         value = fit(counts, expected)
-        print(f"{decoding}: {name} p = {value:.3f}")
+        print(f"{decoding}: {common} tokens, {name} p = {value:.3f}")
         assert value > 0.01 / 3
+
+
+def the_widest(
+    ours: Any, places: list[tuple[int, ...]], decoding: DecodingConfig
+) -> tuple[tuple[int, ...], Any]:
+    """The context that leaves most tokens to choose from, and how often each is expected."""
+    import torch
+
+    found = []
+    for place in places:
+        with torch.inference_mode():
+            logits = ours._model(torch.tensor([place])).logits[0, -1:].double()
+        found.append((place, truncate(logits, decoding).exp()[0].numpy() * DRAWS))
+    return max(found, key=lambda each: (each[1] >= 5).sum())
 
 
 def drawn_tokens(
@@ -365,82 +364,4 @@ def fit(counts: Any, expected: Any) -> float:
     pooled = np.append(counts[common], counts[~common].sum())
     wanted = np.append(expected[common], expected[~common].sum())
     keep = wanted > 0
-    return float(chisquare(pooled[keep], wanted[keep]).pvalue) if keep.sum() > 1 else 1.0
-
-
-def command(name: str, run_dir: Path, *more: str) -> list[str]:
-    return [
-        *COMMAND, name, "--backend", "vllm", "--sampling-batch", "32", "--json", "--limit", "6",
-        "--k", "1", "--t-eval", "1.0", "--run-dir", str(run_dir), *more,
-    ]  # fmt: skip
-
-
-def answered(words: list[str]) -> Any:
-    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-@real
-def test_a_sweep_runs_end_to_end(tmp_path: Path) -> None:
-    result = answered(
-        command(
-            "sweep", tmp_path / "run", "--samples", "4", "--prompts-limit", "8",
-            "--samples-per-prompt", "1", "--epochs", "1", "--batch-size", "4",
-        )
-    )  # fmt: skip
-    [group] = [each for each in result["main"][0]["groups"] if each["group"] == "all"]
-    assert group["base"]["problems"] == group["distilled"]["problems"] == 6
-
-
-@real
-def test_pass_at_1_over_a_sweep_is_that_of_the_hf_backend(tmp_path: Path) -> None:
-    """At each temperature either engine's mean lies within the other's 95 % interval."""
-    more = ("--samples", "8", "--t-eval", "0.6,1.0,1.4", "--limit", "32")
-    theirs = answered(command("eval", tmp_path / "vllm", *more))["cells"]
-    ours = answered([*command("eval", tmp_path / "hf", *more), "--backend", "hf"])["cells"]
-    assert len(ours) == len(theirs) == 3
-    for mine, other in zip(ours, theirs, strict=True):
-        a, b = mine["pass@1"], other["pass@1"]
-        print(f"{mine['decoding']['temperature']}: hf {a['mean']:.3f}, vllm {b['mean']:.3f}")
-        assert a["low"] <= b["mean"] <= a["high"]
-        assert b["low"] <= a["mean"] <= b["high"]
-
-
-def engines(pid: int) -> list[Any]:
-    """The engine processes of a run. Graders come and go meanwhile."""
-    import psutil
-
-    found = []
-    for each in psutil.Process(pid).children(recursive=True):
-        with suppress(psutil.Error):
-            if "EngineCore" in each.name() or "EngineCore" in " ".join(each.cmdline()):
-                found.append(each)
-    return found
-
-
-@real
-def test_a_run_goes_on_after_its_engine_was_killed(tmp_path: Path) -> None:
-    """Enough samples that the engine is certainly at work when it is killed."""
-    words = command("eval", tmp_path / "run", "--samples", "400")
-    process = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    records = tmp_path / "run" / "completions.jsonl"
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and process.poll() is None:
-        if records.exists() and records.read_bytes().count(b"\n") > 20:
-            break
-        time.sleep(0.05)
-    victims = engines(process.pid)
-    assert victims, "no engine process found"
-    for each in victims:
-        each.send_signal(signal.SIGKILL)
-    _, errors = process.communicate(timeout=120)
-    kept = records.read_bytes()
-    assert 20 < kept.count(b"\n") < 6 * 400
-    assert process.returncode == 1, errors
-    assert "the vLLM engine died" in errors
-    answered(words)
-    assert records.read_bytes().startswith(kept)
-    assert records.read_bytes().count(b"\n") == 6 * 400
+    return float(chisquare(pooled[keep], wanted[keep]).pvalue)

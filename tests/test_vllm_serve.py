@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -57,7 +56,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             "--port", str(port), "--host", "127.0.0.1", "--dtype", "float32", "--enforce-eager",
             "--max-num-seqs", "16", "--no-enable-chunked-prefill",
         ],
-        env={"VLLM_CPU_KVCACHE_SPACE": "1", **os.environ},
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     for _ in range(900):  # a busy machine takes minutes to import vLLM
