@@ -84,12 +84,12 @@ def test_pass_at_1_over_a_sweep_is_that_of_the_hf_backend(
 
 
 @pytest.mark.parametrize("temperature", TEMPERATURES)
-def test_every_token_of_vllms_was_drawn_from_our_distribution(
+def test_vllms_tokens_were_drawn_from_our_distribution(
     curves: dict[str, tuple[Path, Any]], temperature: float
 ) -> None:
-    """Each token's place in the exact cumulative distribution of its context is uniform.
+    """Wherever there was a choice, over whole texts: places in the exact distribution are uniform.
 
-    Chi-square of 20 bins, some 100,000 tokens; Holm over the temperatures, for its first.
+    Chi-square of 20 bins; Holm over the temperatures, for its first.
     """
     import numpy as np
     from scipy.stats import chisquare
@@ -100,16 +100,17 @@ def test_every_token_of_vllms_was_drawn_from_our_distribution(
     missing = int(np.isnan(found).sum())
     bins = np.histogram(found[~np.isnan(found)], 20, (0, 1))[0]
     value = chisquare(bins).pvalue
-    print(f"{temperature}: {len(found)} tokens, {missing} that ours never draws, p = {value:.3f}")
-    assert len(found) > 80_000
-    assert missing <= len(found) / 10_000  # at a top-p boundary rounding decides
+    print(f"{temperature}: {len(found)} choices, {missing} that ours never takes, p = {value:.3f}")
+    assert len(found) > 500
+    assert missing <= len(found) / 1000  # at a top-p boundary rounding decides
     assert value > 0.01 / len(TEMPERATURES)
 
 
 def places_of(records: list[Any], decoding: DecodingConfig) -> Iterator[Any]:
     """For each text, of each token a uniform number from its stretch of [0, 1]; nan if it has none.
 
-    The stretches lie in the order of token ids. The end token counts where a text has one.
+    The stretches lie by falling probability. Left out are tokens where one has 0.9 and more: they
+    would hide the others. The end token counts where a text has one.
     """
     import numpy as np
     import torch
@@ -131,10 +132,11 @@ def places_of(records: list[Any], decoding: DecodingConfig) -> Iterator[Any]:
             first = len(prompt) - 1
             each = truncate(row[first : first + len(tokens)], decoding).exp()
             chosen = torch.tensor(tokens)[:, None]
-            share = each.gather(1, chosen)[:, 0]
-            place = each.cumsum(1).gather(1, chosen)[:, 0]
-            place -= share * torch.rand(len(tokens), generator=draw, dtype=torch.float64)
-            yield np.where(share > 0, place, np.nan)
+            share = each.gather(1, chosen)
+            within = torch.rand(len(tokens), generator=draw, dtype=torch.float64)
+            place = (each * (each > share)).sum(1) + share[:, 0] * within
+            choice = (each.amax(1) < 0.9) | (share[:, 0] == 0)
+            yield np.where(share[:, 0] > 0, place, np.nan)[choice]
 
 
 def engines(pid: int) -> list[Any]:
