@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from ssd_eval.teacher import Teacher
 
-TOGETHER = 1024  # positions of several sequences measured at once: short ones would be mostly calls
+TOGETHER = 1024  # positions of short sequences whose states are held at once
+MEASURED = 192  # positions measured at once: fewer would be mostly calls, more mostly memory
 PASS_TOKENS = 512  # of short sequences in one pass, padding included: alone they are mostly calls
 REACH = 8  # tokens decoded together where a character spans several
 
@@ -189,7 +190,7 @@ def read(
     states = [_states(model, many) for model in (base, distilled)]
     targets = torch.tensor([token for each in many for token in each.answer_ids])
     targets = targets.to(states[0].device)
-    parts, step = [], min(base.step(), TOGETHER)
+    parts, step = [], min(base.step(), MEASURED)
     for at in range(0, len(targets), step):
         chunk = slice(at, at + step)
         mine, theirs = base.logits(states[0][:, chunk]), distilled.logits(states[1][:, chunk])

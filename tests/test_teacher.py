@@ -92,19 +92,27 @@ def test_half_precision_logits_are_the_models_own(dtype: torch.dtype) -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_long_sequences_pass_feed_forward_layers_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("rows", "small"), [("SMALL_ROWS", 64), ("NARROW_ROWS", 63)])
+def test_long_sequences_pass_feed_forward_layers_in_parts(
+    rows: str, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = made("tied")
     with torch.inference_mode():
         expected = model(torch.tensor([IDS])).logits[0]
     seen: list[int] = []
     linear = model.model.layers[0].mlp.down_proj
     linear.register_forward_hook(lambda _module, given, _out: seen.append(given[0].shape[1]))
-    monkeypatch.setattr(teacher, "NARROW_BYTES", 0)
+    monkeypatch.setattr(teacher, rows, 64)
+    monkeypatch.setattr(teacher, "SMALL_WIDTH", small)
     read = Teacher(model, "narrow")
     found = read.logits(read.read(IDS))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     assert seen == [64, 56]
     assert "forward" not in vars(model.model.layers[0].mlp)
+    many = [IDS[:40], IDS[3:43]]  # parts end inside a sequence
+    for each, states in zip(many, read.read_many(many), strict=True):
+        torch.testing.assert_close(states, read.read(each), rtol=1e-4, atol=1e-5)
+    assert seen == [64, 56, 64, 16, 40, 40]
 
 
 def test_sequence_beyond_the_context_or_the_vocabulary_is_refused_by_name() -> None:
