@@ -20,10 +20,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from rates import Floor, rates
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -143,20 +144,6 @@ def asked(engine: Engine, work: dict[str, Any]) -> float:
     return float(answer["seconds"])
 
 
-@dataclass(frozen=True)
-class Floor:
-    """Seconds that no float32 engine on these cores can go below, and what they rest on."""
-
-    flop: float
-    moved: float  # bytes
-    flop_rate: float  # a second, of a large float32 product on all cores
-    copy_rate: float  # bytes a second, read and written
-
-    @property
-    def seconds(self) -> float:
-        return max(self.flop / self.flop_rate, self.moved / self.copy_rate)
-
-
 def floor(folder: Path, work: dict[str, Any], rows: int) -> Floor:
     """Two operations a weight and token, attention over the tokens before; one prefill a prompt.
 
@@ -179,24 +166,6 @@ def floor(folder: Path, work: dict[str, Any], rows: int) -> Floor:
     flop = 2 * weights * (tokens + sum(map(len, once))) + attention
     flop_rate, copy_rate = rates()
     return Floor(flop, 4 * weights * tokens / rows + kept, flop_rate, copy_rate)
-
-
-def rates() -> tuple[float, float]:
-    """(float32 operations, bytes copied) a second: the best of ten, on all cores."""
-    import torch
-
-    square = torch.randn(2048, 2048)
-    large = torch.randn(64 * 2**20)  # 256 MiB, beyond every cache
-    target = torch.empty_like(large)
-    product = min(_seconds(lambda: square @ square) for _ in range(10))
-    copy = min(_seconds(lambda: target.copy_(large)) for _ in range(10))
-    return 2 * 2048**3 / product, 2 * large.nbytes / copy
-
-
-def _seconds(work: Any) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def table(engines: list[Engine], work: dict[str, Any], least: Floor) -> str:

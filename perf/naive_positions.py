@@ -50,7 +50,7 @@ def ordered(p: Tensor) -> tuple[Tensor, Tensor]:
 
 # of p, its sort, and the token
 RANKED: dict[str, Statistic] = {
-    "top1": lambda p, values, ids: values[:, 0],
+    "top1": lambda p, values, ids: values[:, 0].clone(),  # a view would keep the sort
     "top20": lambda p, values, ids: values[:, :20].sum(-1),
     "beyond": lambda p, values, ids: 1 - values.cumsum(-1)[:, :RANKS],
     "top_ids": lambda p, values, ids: ids[:, :TOP].clone(),

@@ -25,18 +25,19 @@ POLICIES = {"spinning": {}, "passive": {"OMP_WAIT_POLICY": "PASSIVE"}}
 
 
 def work(threads: int, tokens: int, rounds: int) -> dict[str, float]:
-    import positions
+    import positions_work
     import torch
 
     torch.set_num_threads(threads)
-    pair, texts = positions.teachers("organism"), positions.sequences("organism", tokens)
+    pair, texts = positions_work.teachers("organism"), positions_work.sequences("organism", tokens)
     model, ids = pair[0].model, torch.randint(6, 90, (16, 128))
 
     def train() -> None:
         model(input_ids=ids, labels=ids).loss.backward()
 
     found = {}
-    for name, run in (("positions", lambda: positions.ours(pair, texts, 20)), ("training", train)):
+    works = {"positions": lambda: positions_work.ours(pair, texts, 20), "training": train}
+    for name, run in works.items():
         run()
         spent = []
         for _ in range(rounds):

@@ -57,7 +57,8 @@ class Sums:
     moments: Moments
     counts: NDArray[np.int64]
     forks_by_syntax: NDArray[np.int64]
-    largest_residual: float
+    largest_residual: float  # of the loss's identity, in nats
+    largest_relative_residual: float  # over the position's loss
 
     @property
     def positions(self) -> int:
@@ -76,10 +77,10 @@ def collect(folder: Path, rule: Rule) -> Sums:
     header = positions.read_header(folder)
     names = quantities(header)
     counts, forks = np.zeros(len(GROUPS), np.int64), np.zeros(len(SYNTAX), np.int64)
-    problems, residual = 0, 0.0
+    problems, residual = 0, np.zeros(2)
 
     def each_problem() -> Iterator[Problem]:
-        nonlocal problems, residual
+        nonlocal problems
         for _, group in groupby(positions.by_cluster(folder), key=lambda each: each.problem):
             sums, here = np.zeros((len(GROUPS), len(names))), np.zeros(len(GROUPS), np.int64)
             for each in group:
@@ -88,18 +89,22 @@ def collect(folder: Path, rule: Rule) -> Sums:
                 sums += members.astype(np.float64) @ _values(each.rows)
                 here += members.sum(axis=1)
                 forks[:] += np.bincount(each.rows["syntax"][fork], minlength=len(SYNTAX))
-                residual = max(residual, *(_largest(each.rows[m]["residual"]) for m in MODELS))
+                for model in MODELS:
+                    np.maximum(residual, _residual(each.rows[model]), out=residual)
             counts[:] += here
             problems += 1
             yield each.cluster, sums, here
 
     moments = gather(each_problem(), len(GROUPS), len(names))
-    return Sums(header, str(rule), names, problems, moments, counts, forks, residual)
+    return Sums(header, str(rule), names, problems, moments, counts, forks, *residual.tolist())
 
 
-def _largest(residuals: NDArray[Any]) -> float:
-    finite = residuals[np.isfinite(residuals)]
-    return float(np.abs(finite).max()) if finite.size else 0.0
+def _residual(record: NDArray[Any]) -> tuple[float, float]:
+    """The largest of one model, in nats and over the position's loss."""
+    finite = record[np.isfinite(record["residual"])]
+    size, loss = np.abs(finite["residual"]), finite["cross_entropy"].astype(np.float64)
+    relative = np.divide(size, loss, out=np.zeros_like(size), where=loss > 0)
+    return float(size.max(initial=0)), float(relative.max(initial=0))
 
 
 def _members(rows: NDArray[Any], fork: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -228,6 +233,7 @@ def report(sums: Sums) -> dict[str, Any]:
         "header": header.to_json(),
         "positions": sums.positions,
         "largest_residual": sums.largest_residual,
+        "largest_relative_residual": sums.largest_relative_residual,
         "groups": groups,
         "by_top20_mass": [asdict(row(sums, f"sampled.{middle}", name)) for name in BIN_NAMES],
         "by_syntax": [asdict(row(sums, "entropy", name)) for name in SYNTAX],

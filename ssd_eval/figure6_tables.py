@@ -157,8 +157,9 @@ def _judged(judged: Sequence[Judged]) -> Group:
 
 def _notes(sums: Sums) -> Iterator[Text]:
     yield Text(
-        f"largest residual of the loss's identity: {sums.largest_residual:.1e} nats; intervals are "
-        "over problems, clustered",
+        f"largest residual of the loss's identity: {sums.largest_residual:.1e} nats, and "
+        f"{sums.largest_relative_residual:.1e} of a position's loss; intervals are over problems, "
+        "clustered",
         style="dim",
     )
 

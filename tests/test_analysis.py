@@ -96,6 +96,25 @@ def test_batching_changes_nothing_that_matters(
         np.testing.assert_allclose(mine["kl"], each.rows["kl"], 1e-4, 1e-5)
 
 
+@pytest.mark.parametrize("measured", [7, 1000])
+def test_few_logits_exist_at_once_and_how_many_changes_nothing_that_matters(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch, measured: int
+) -> None:
+    many = [tokens(str(n), n, answer=3 + n) for n in range(6)]
+    expected = analysis.read(readers.base, readers.distilled, many, CONFIGS)
+    seen: list[int] = []
+    logits = readers.base.logits
+    monkeypatch.setattr(
+        readers.base, "logits", lambda part: seen.append(part.shape[1]) or logits(part)
+    )
+    monkeypatch.setattr(analysis, "MEASURED", measured)
+    found = analysis.read(readers.base, readers.distilled, many, CONFIGS)
+    assert seen == ([7, 7, 7, 7, 5] if measured == 7 else [33])
+    for mine, each in zip(expected, found, strict=True):
+        assert mine["base"]["support"].tolist() == each["base"]["support"].tolist()
+        np.testing.assert_allclose(mine["kl"], each["kl"], 1e-4, 1e-5)
+
+
 def test_short_sequences_share_a_pass_up_to_a_number_of_tokens() -> None:
     lengths = [200, 90, 100, 700, 95, 3]
     parts = list(analysis._passes(lengths))

@@ -130,6 +130,29 @@ def test_json_holds_every_table_and_no_nan(sums: Sums) -> None:
     assert len(found["groups"]["fork"]["beyond_rank"]["base"]) == 60
     assert len(found["groups"]["lock"]["by_decoding"]) == 3
     assert found["largest_residual"] < 1e-9
+    assert found["largest_relative_residual"] < 1e-4
+
+
+def test_residual_is_the_largest_of_either_model_in_nats_and_over_its_loss(
+    folder: Path, tmp_path: Path
+) -> None:
+    """A loss of 0 has no share; nor has a term that is infinite."""
+    rows = next(positions.read(folder)).rows[:4].copy()
+    for model, residuals in (("base", [0, 1e-3, 0, np.nan]), ("distilled", [0, -2e-4, 5e-4, 0])):
+        rows[model]["residual"] = residuals
+        rows[model]["cross_entropy"] = [1, 2, 0, np.inf]
+    rows["distilled"]["cross_entropy"][1] = 0.25
+    positions.write_header(tmp_path, HEADER)
+    one = Sequence("p", "c", 0, "", 1, "", ("x",) * 4, rows)
+    positions.write_problem(tmp_path, 0, [one])
+    found = figure6.collect(tmp_path, RULE)
+    assert found.largest_residual == 1e-3
+    assert found.largest_relative_residual == pytest.approx(2e-4 / 0.25)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(report(found, []))
+    assert "1.0e-03 nats, and 8.0e-04 of a position's loss" in " ".join(
+        console.export_text().split()
+    )
 
 
 def test_picture_without_forks_is_laid_out_and_says_so(folder: Path, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_half_precision_logits_are_the_models_own(dtype: torch.dtype) -> None:
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize(("rows", "small"), [("SMALL_ROWS", 64), ("NARROW_ROWS", 63)])
+@pytest.mark.parametrize(("rows", "small"), [("SMALL_ROWS", 48), ("NARROW_ROWS", 47)])
 def test_long_sequences_pass_feed_forward_layers_in_parts(
     rows: str, small: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
