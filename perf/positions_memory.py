@@ -5,7 +5,7 @@
 One process for each figure, in MiB of resident memory above both loaded models, which have passed
 16 tokens: `above` is all of it, `work` what is beyond the same way's 16 tokens, so without the
 library code that a first use maps. Bare: one model, since the other one needs no more. Naive (each
-sequence on its own, its rows kept): the shared way with one T_eval, which needs no less than eight.
+sequence on its own): the shared way with one T_eval, which needs no less than eight.
 Medians and ranges of `ROUNDS` processes: a heap of a few MiB is never twice the same.
 """
 
@@ -26,10 +26,11 @@ from positions_work import (
     TOP_K,
     bare,
     decodings,
-    ours,
     random_sequence,
     teachers,
 )
+
+from ssd_eval import analysis
 
 WAYS = ("bare", "ours", "naive")
 ROUNDS = {"organism": 7}  # else 1
@@ -69,12 +70,16 @@ def _child(shape: str, way: str, *numbers: int) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def run(way: str, pair: Sequence[Any], texts: Sequence[Any]) -> object:
+def run(way: str, pair: Sequence[Any], texts: Sequence[Any]) -> None:
+    """Keeps no rows, as the command, which writes them away."""
     if way == "bare":
-        return bare(pair[:1], texts)
-    if way == "ours":
-        return ours(pair, texts, TOP_K)
-    return [naive_positions.sequence(pair, each, decodings(TOP_K)[:2], True) for each in texts]
+        bare(pair[:1], texts)
+    elif way == "ours":
+        for batch in analysis._batches(texts):
+            analysis.read(*pair, batch, decodings(TOP_K))
+    else:
+        for each in texts:
+            naive_positions.sequence(pair, each, decodings(TOP_K)[:2], True)
 
 
 def main() -> None:

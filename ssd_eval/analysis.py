@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ssd_eval.teacher import Teacher
 
 TOGETHER = 1024  # positions of short sequences whose states are held at once
-MEASURED = 128  # positions measured at once: fewer would be mostly calls, more mostly memory
+MEASURED = 160  # positions measured at once: fewer would be mostly calls, more mostly memory
 PASS_TOKENS = 512  # of short sequences in one pass, padding included: alone they are mostly calls
 REACH = 8  # tokens decoded together where a character spans several
 

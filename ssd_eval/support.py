@@ -152,7 +152,7 @@ def cut(
     t = _column([max(effective_temperature(each), 1e-2) for each in decodings], device)
     p = _column([each.top_p for each in decodings], device)
     alive = _alive(ranked, decodings, vocabulary)
-    weights = (s / t).exp().mul_(alive)
+    weights = (s / t).exp_().mul_(alive)
     cumulative = weights.cumsum(-1)
     total = cumulative[..., -1:] + outside.sums[..., None]
     enough = torch.where(p == 1, torch.inf, (p - MASS_SLACK) * total)
@@ -162,9 +162,7 @@ def cut(
     keep[:, greedy] = False
     keep[..., 0] |= greedy | (p < 1)[..., 0]
     size = keep.sum(-1)
-    kept = torch.where(keep, weights, 0.0)
-    powers = _powers(ranked.shifted)
-    sums = kept @ powers
+    sums = weights.mul_(keep) @ _powers(ranked.shifted)
     sure = _sure(ranked, decodings, vocabulary, cumulative, enough, size, outside.error)
     return Cut(size, sums[..., 0], sums[..., 1], sums[..., 2], sure | greedy)
 
