@@ -190,17 +190,18 @@ def read(
     states = [_states(model, many) for model in (base, distilled)]
     targets = torch.tensor([token for each in many for token in each.answer_ids])
     targets = targets.to(states[0].device)
-    parts, step = [], min(base.step(), MEASURED)
+    rows = np.zeros(len(targets), positions.row_dtype(len(decodings)))
+    step = min(base.step(), MEASURED)
     for at in range(0, len(targets), step):
         chunk = slice(at, at + step)
         mine, theirs = base.logits(states[0][:, chunk]), distilled.logits(states[1][:, chunk])
         try:
-            parts.append(measure(mine, theirs, targets[chunk], decodings))
+            rows[chunk] = measure(mine, theirs, targets[chunk], decodings)
         except NotFinite as error:
             raise _not_finite((base, distilled)[error.model], many, at + error.row) from error
         del mine, theirs  # or they would stay while the next ones are made
     ends = np.cumsum([len(each.answer_ids) for each in many])
-    return np.split(np.concatenate(parts), ends[:-1])
+    return np.split(rows, ends[:-1])
 
 
 def _states(model: Teacher, many: Sequence[Tokens]) -> Tensor:
