@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-FEWEST = 8  # fewer cost as much
+FEWEST = 8  # batches have never been narrower
 CANDIDATES = (FEWEST, 16, 32)
 TRIED = (8, 12, 16, 20, 24, 32, 48, 100)
 FULL = 64
